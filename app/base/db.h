@@ -1,0 +1,112 @@
+#ifndef BASE_DB_H
+#define BASE_DB_H
+/*
+ * PostgreSQL on the worker's loop: non-blocking libpq in pipeline mode, prepared statements, binary parameters and results.
+ * A worker has db_config.read_lanes and .write_lanes connections and one listener.
+ * Reads: each op is sent at once on the least busy read lane, with its own Sync.
+ * Writes: what arrives while a lane's batch is in flight becomes its next batch: ops that share a merger are made one op by it, the rest are sent one after the other,
+ * all sorted by `order` (so that row locks are taken in one order), then one Sync: one transaction, one commit. If the batch fails as a whole, its ops are run one by one.
+ */
+#include <libpq-fe.h>
+#include "base/text.h"
+
+enum db_outcome {
+	DB_OK,      /* committed (writes) or read; result is there */
+	DB_FAILED,  /* PostgreSQL refused: result carries SQLSTATE; nothing was stored */
+	DB_AWAY,    /* no connection within wait_ms: surely not done. 503 */
+	DB_UNKNOWN  /* the connection broke after it was sent: may be done (writes only; reads are repeated by the layer) */
+};
+
+/* A statement of sql/queries, made at build (build/sql_queries.h): prepared on a lane at first use. */
+struct db_statement {
+	const char *name;
+	const char *sql;
+	int params;
+	uint32_t slot; /* index in the generated table: lanes remember by it what they prepared */
+};
+extern const struct db_statement db_statements[];
+extern const size_t db_statement_count;
+
+struct db_param {
+	const void *bytes; /* NULL = SQL null */
+	int n;
+	bool text;  /* format: false = binary in PostgreSQL's send format */
+	Oid type;   /* 0 = let the server infer */
+};
+
+struct db_op;
+struct db_merger {
+	/* Turns n ops (in queue order, all with this merger) into one by filling `out` (statement, params; memory from its own malloc, freed in split()). */
+	void (*merge)(struct db_op **ops, size_t n, struct db_op *out);
+	/* The merged op ended: calls done() of each op. On DB_FAILED the layer does not call split but runs the ops one by one, each through merge() alone. */
+	void (*split)(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
+	size_t most; /* ops in one merged op at most */
+};
+
+/* One execution of one statement. Owned by the caller; must stay put until done(). */
+struct db_op {
+	const struct db_statement *statement; /* or NULL and: */
+	const char *sql;                      /* unprepared text (search), parameters only */
+	const struct db_param *params;
+	int param_count;
+	struct text order; /* writes: lock order, e.g. the run id */
+	const struct db_merger *merger; /* writes: or NULL */
+	int64_t timeout_ms; /* reads: statement timeout; 0 = the default */
+	/* Result is cleared by the layer after done(); NULL unless DB_OK or DB_FAILED. May submit new ops. */
+	void (*done)(struct db_op *, PGresult *result, enum db_outcome outcome);
+	void *user;
+	/* the layer's */
+	struct db_op *next;
+	int64_t since_ms;
+	int tries;
+	int lane;
+};
+
+void db_read(struct db_op *);
+void db_write(struct db_op *);
+/* The caller no longer cares (client gone): done() will not be called; a write that was sent is still carried out. params must stay valid: the layer copies what it has not sent yet. */
+void db_forget(struct db_op *);
+
+struct db_config {
+	const char *uri;   /* libpq connection string or URI */
+	int read_lanes;
+	int write_lanes;
+	bool listener;
+	int64_t wait_ms;   /* 3000: how long an op waits for a lost database before DB_AWAY */
+	const char *application_name;
+};
+void db_start(const struct db_config *); /* in the worker; connects without blocking */
+void db_stop(void);
+bool db_ready(void);
+/* Payloads of NOTIFY on `channel`. resync: connection was lost in between. */
+void db_listen(const char *channel, void (*notified)(struct text payload, bool resync));
+/* Fire and forget on the listener connection (never inside a write batch). */
+void db_notify(const char *channel, struct text payload);
+struct db_stats { uint64_t reads, writes, batches, batch_ops_max, reconnects, failures; size_t queued; bool ready; };
+struct db_stats db_stats(void);
+/* SQLSTATE of a failed result, "" when none. */
+const char *db_sqlstate(const PGresult *);
+
+/* Binary values of results: column c of row r (PRECOND on wrong size). */
+int64_t db_int8(const PGresult *, int r, int c);
+int32_t db_int4(const PGresult *, int r, int c);
+int16_t db_int2(const PGresult *, int r, int c);
+double db_float8(const PGresult *, int r, int c);
+bool db_bool(const PGresult *, int r, int c);
+struct text db_text(const PGresult *, int r, int c);
+bool db_null(const PGresult *, int r, int c);
+
+/* Binary parameters, memory from `arena`. */
+struct db_param db_p_int8(struct arena *, int64_t);
+struct db_param db_p_int4(struct arena *, int32_t);
+struct db_param db_p_float8(struct arena *, double);
+struct db_param db_p_bool(struct arena *, bool);
+struct db_param db_p_text(struct arena *, struct text); /* binary text, no copy of the bytes */
+struct db_param db_p_null(void);
+/* One-dimensional arrays in PostgreSQL's binary format, on malloc: db_p_array_free() after use. An element that is null: see nulls (may be NULL). */
+struct db_param db_p_int8s(const int64_t *, size_t n, const bool *nulls);
+struct db_param db_p_int4s(const int32_t *, size_t n);
+struct db_param db_p_float8s(const double *, size_t n);
+struct db_param db_p_texts(const struct text *, size_t n, const bool *nulls);
+void db_p_array_free(struct db_param *);
+#endif

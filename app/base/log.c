@@ -1,0 +1,58 @@
+/* One line a message on stderr. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+static enum log_level most = LOG_LEVEL_INFO;
+static int as_json;
+static const char *who = "tallyd";
+
+void
+log_setup(enum log_level level, int json, const char *name)
+{
+	most = level;
+	as_json = json;
+	who = name;
+}
+
+void
+log_line(enum log_level level, const char *format, ...)
+{
+	static const char *const words[] = { "error", "warn", "info", "debug" };
+	char text[2048];
+	char when[40];
+	struct buf line = { 0 };
+	struct timeval now;
+	struct tm tm;
+	va_list ap;
+	int n;
+
+	if (level > most)
+		return;
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	gettimeofday(&now, NULL);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (as_json) {
+		buf_printf(&line, "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"process\":\"%s\",\"message\":", when, (int)(now.tv_usec / 1000), words[level], who);
+		buf_json(&line, text_from(text));
+		buf_puts(&line, "}\n");
+	} else {
+		buf_printf(&line, "%s.%03dZ %s %s: %s\n", when, (int)(now.tv_usec / 1000), words[level], who, text);
+	}
+	/* One write, so that lines of several processes do not mix. */
+	if (write(STDERR_FILENO, line.s, line.n) < 0) {
+		/* Nowhere left to say it. */
+	}
+	buf_free(&line);
+}
