@@ -12,10 +12,10 @@
 #define CHUNK_MOST 262144
 #define SPARE_MOST 32
 
+/* The bytes follow the head. */
 struct chunk {
-	struct chunk *before;
+	alignas(max_align_t) struct chunk *before;
 	size_t size;
-	alignas(max_align_t) char bytes[];
 };
 
 struct arena {
@@ -103,7 +103,7 @@ arena_alloc(struct arena *a, size_t n)
 		a->chunk = c;
 		a->at = 0;
 	}
-	p = a->chunk->bytes + a->at;
+	p = (char *)(a->chunk + 1) + a->at;
 	a->at += n;
 	a->used += n;
 	memset(p, 0, n);
