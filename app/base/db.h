@@ -31,14 +31,15 @@ struct db_param {
 	const void *bytes; /* NULL = SQL null */
 	int n;
 	bool text;  /* format: false = binary in PostgreSQL's send format */
-	Oid type;   /* 0 = let the server infer */
+	Oid type;   /* of unprepared text; 0 = let the server infer. Prepared statements are always inferred, so that the first caller's NULL decides nothing */
 };
 
 struct db_op;
 struct db_merger {
 	/* Turns n ops (in queue order, all with this merger) into one by filling `out` (statement, params; memory from its own malloc, freed in split()). */
 	void (*merge)(struct db_op **ops, size_t n, struct db_op *out);
-	/* The merged op ended: calls done() of each op. On DB_FAILED the layer does not call split but runs the ops one by one, each through merge() alone. */
+	/* The merged op ended: frees what merge() made and calls done() of each op. When the batch failed the layer runs its ops again in smaller parts, at last each through
+	 * merge() alone; then split() is called with n = 0 for the failed attempt, only to free. A forgotten op is a stand-in here: params are copies, user is NULL. */
 	void (*split)(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
 	size_t most; /* ops in one merged op at most */
 };
@@ -64,7 +65,7 @@ struct db_op {
 
 void db_read(struct db_op *);
 void db_write(struct db_op *);
-/* The caller no longer cares (client gone): done() will not be called; a write that was sent is still carried out. params must stay valid: the layer copies what it has not sent yet. */
+/* The caller no longer cares (client gone): done() will not be called and nothing of the op is touched any more. A write is still carried out, from the layer's own copy. */
 void db_forget(struct db_op *);
 
 struct db_config {
@@ -74,6 +75,7 @@ struct db_config {
 	bool listener;
 	int64_t wait_ms;   /* 3000: how long an op waits for a lost database before DB_AWAY */
 	const char *application_name;
+	int64_t statement_timeout_ms; /* 0 = 30000 */
 };
 void db_start(const struct db_config *); /* in the worker; connects without blocking */
 void db_stop(void);

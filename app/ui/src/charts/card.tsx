@@ -178,11 +178,11 @@ export function Menu(props: { word: string; label: string; children: ComponentCh
 		};
 	}, [open]);
 	return (
-		<div class="chart-menu" ref={box}>
-			<button type="button" class="quiet" aria-expanded={open} aria-label={props.label} onClick={() => setOpen(!open)}>
+		<div class="menu-host" ref={box}>
+			<button type="button" class="btn small quiet" aria-expanded={open} aria-label={props.label} onClick={() => setOpen(!open)}>
 				{props.word}
 			</button>
-			{open && <div class="chart-menu-list" onClick={() => setOpen(false)}>{props.children}</div>}
+			{open && <div class="menu right" onClick={() => setOpen(false)}>{props.children}</div>}
 		</div>
 	);
 }
@@ -209,7 +209,7 @@ export function Choice(props: { word: string; value: string; values: [string, st
 	return (
 		<label class="chart-choice">
 			<span>{props.word}</span>
-			<select value={props.value} onChange={(e) => props.set(e.currentTarget.value)}>
+			<select class="field" value={props.value} onChange={(e) => props.set(e.currentTarget.value)}>
 				{props.values.map(([v, word]) => (
 					<option key={v} value={v} selected={v === props.value}>
 						{word}
@@ -236,6 +236,7 @@ export function KeyPicker(props: { word: string; value: string; groups: [string,
 				<span>{props.word}</span>
 				<input
 					type="text"
+					class="field"
 					list={id.current}
 					value={typed ?? props.value}
 					onFocus={() => setTyped('')}
@@ -253,7 +254,7 @@ export function KeyPicker(props: { word: string; value: string; groups: [string,
 	return (
 		<label class="chart-choice">
 			<span>{props.word}</span>
-			<select value={props.value} onChange={(e) => props.set(e.currentTarget.value)}>
+			<select class="field" value={props.value} onChange={(e) => props.set(e.currentTarget.value)}>
 				{props.none !== undefined && <option value="">{props.none}</option>}
 				{props.groups.map(([name, keys]) => (
 					keys.length > 0 && (

@@ -1,0 +1,65 @@
+#ifndef BASE_DB_LANE_H
+#define BASE_DB_LANE_H
+/* Inside of the database layer: one connection (db_lane.c) as seen by the queues (db.c). Nobody else includes this. */
+#include "base/db.h"
+
+struct batch;
+struct piece;
+struct loop_fd;
+struct loop_timer;
+
+enum lane_kind { LANE_READ, LANE_WRITE, LANE_LISTEN };
+enum lane_state { LANE_DOWN, LANE_RESOLVING, LANE_CONNECTING, LANE_UP };
+enum flight_kind { FLIGHT_COMMAND, FLIGHT_PREPARE, FLIGHT_READ, FLIGHT_PIECE, FLIGHT_SYNC };
+
+/* Something sent whose answer is awaited; answers come in the order of sending. */
+struct flight {
+	struct flight *next;
+	enum flight_kind kind;
+	bool answered;       /* its result came; the NULL that ends it did not */
+	uint32_t slot;       /* PREPARE */
+	struct db_op *op;    /* READ; NULL = forgotten */
+	struct batch *batch; /* PIECE, and the SYNC that ends a batch */
+	struct piece *piece; /* PIECE */
+	int64_t sent_ms;
+};
+
+/* One connection. Lives from db_start() to db_stop(). */
+struct lane {
+	int index;
+	enum lane_kind kind;
+	enum lane_state state;
+	PGconn *conn;
+	struct loop_fd *watch;
+	struct loop_timer *timer; /* next attempt, or the end of this one */
+	bool broken;              /* a send failed: taken down at the end of the turn */
+	bool was_up;
+	int64_t backoff_ms;
+	bool *prepared; /* by db_statement.slot */
+	struct flight *first, *last;
+	size_t in_flight; /* READ and PIECE flights */
+};
+
+/* Starts connecting; comes back through lane_is_up() or tries again by itself. */
+void lane_connect(struct lane *lane);
+void lane_close(struct lane *lane);
+void lane_break(struct lane *lane, const char *why);
+/* The senders queue bytes; a failure marks the lane broken. */
+bool lane_send_op(struct lane *lane, const struct db_op *op, const struct flight *as);
+bool lane_send_command(struct lane *lane, const char *command);
+bool lane_send_sync(struct lane *lane, struct batch *batch);
+void lane_flush(struct lane *lane);
+void lane_setup(const struct db_config *config);
+void lane_teardown(void);
+
+/* db.c: what a lane tells the queues. */
+void lane_is_up(struct lane *lane);
+/* The flight's only result; taken over. */
+void flight_result(struct lane *lane, struct flight *flight, PGresult *result);
+void flight_synced(struct lane *lane, struct batch *batch);
+/* The connection is gone; these were in flight (taken over, freed by flight_free()). fatal: PostgreSQL said so instead of answering `first`. */
+void flights_lost(struct lane *lane, struct flight *first);
+void flight_free(struct flight *flight);
+void lane_notified(struct lane *lane, const char *channel, struct text payload);
+struct flight *flight_new(void);
+#endif

@@ -1,0 +1,8 @@
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+struct buf;
+/* In a worker, once the loop is up. */
+void engine_start(void);
+void engine_stop(void);
+void engine_routes(struct buf *);
+#endif
