@@ -55,14 +55,15 @@ struct store_op {
 	struct store_signed *urls;    /* sign, multipart_create: one per part */
 	size_t url_count;
 	struct text upload_id;        /* multipart_create */
-	int64_t bytes;                /* put, multipart_complete: size stored; remove: objects removed */
+	int64_t bytes;                /* put, multipart_complete, usage: bytes; remove: bytes removed */
+	int64_t objects;              /* remove, usage: how many objects */
 	int64_t replaced;             /* put, complete: bytes of the object that was there before, -1 when unknown, 0 when none */
 	/* get through the server (fd == -1): each piece; return false to pause, store_resume() goes on. head() comes first, with op->stat set. */
 	void (*head)(struct store_op *);
 	bool (*data)(struct store_op *, const void *bytes, size_t n);
 	/* put: called when the store can take more; give bytes by store_put_bytes() */
 	void (*room)(struct store_op *);
-	void *priv; /* the store's */
+	void *priv; /* the store's; NULL when nothing is under way */
 };
 
 struct store {
@@ -71,7 +72,7 @@ struct store {
 	void (*stat)(struct store *, struct text key, struct store_op *);
 	/* offset/length: length -1 = to the end */
 	void (*get)(struct store *, struct text key, int64_t offset, int64_t length, struct store_op *);
-	/* length -1 = unknown (chunked). Nothing is visible before done(STORE_OK). */
+	/* length -1 = unknown (chunked). Nothing is visible before done(STORE_OK). Bytes may be given as soon as put() has returned. done() may come early with an error; later bytes are dropped. */
 	void (*put)(struct store *, struct text key, int64_t length, struct text content_type, struct store_op *);
 	/* returns false when it wants no more until room(); the bytes given are always taken */
 	bool (*put_bytes)(struct store_op *, const void *bytes, size_t n);
@@ -89,7 +90,7 @@ struct store {
 	void (*multipart_create)(struct store *, struct text key, int parts, struct text content_type, struct store_op *);
 	void (*multipart_complete)(struct store *, struct text key, struct text upload_id, const struct store_part *parts, size_t n, struct store_op *);
 	void (*multipart_abort)(struct store *, struct text key, struct text upload_id, struct store_op *);
-	/* every object below key, recursive, for usage and gc: bytes -> op->bytes, count -> op->entry_count */
+	/* every object below key, recursive, for usage and gc: op->bytes, op->objects */
 	void (*usage)(struct store *, struct text key, struct store_op *);
 	void *priv;
 };
