@@ -48,7 +48,8 @@ export function Bar(props: BarProps): JSX.Element {
 			const th = theme.value;
 			const names = Math.min(w * 0.4, Math.max(30, ...shown.map((i) => textWidth(runs[i]!.name, th)))) + 12;
 			const room = Math.max(20, ...shown.map((i) => textWidth(short(y.values[i]!), th, { mono: true }))) + 14;
-			const lo = Math.min(0, y.lo), hi = Math.max(0, y.hi);
+			const lo = Math.min(0, y.lo),
+				hi = Math.max(0, y.hi);
 			return { names, room, xs: scaleOf(lo, hi > lo ? hi : lo + 1, names, Math.max(names + 20, w - room)) };
 		},
 		[shown, y, runs, t],
@@ -58,11 +59,14 @@ export function Bar(props: BarProps): JSX.Element {
 			const { names, xs } = frame(w);
 			const row = ROW * th.unit;
 			shown.forEach((i, k) => {
-				const run = runs[i]!, v = y.values[i]!, cy = 4 + (k + 0.5) * row;
+				const run = runs[i]!,
+					v = y.values[i]!,
+					cy = 4 + (k + 0.5) * row;
 				const colour = strokeOf(run, th).colour;
 				pen.text(names - 8, cy, fit(run.name, names - 12, th), { fill: th.ink2, align: 'right' });
 				if (isFinite(v)) {
-					const a = xs.to(0), b = xs.to(v);
+					const a = xs.to(0),
+						b = xs.to(v);
 					pen.rect(Math.min(a, b), cy - row * 0.32, Math.max(1, Math.abs(b - a)), row * 0.64, { fill: colour });
 				}
 				pen.text((isFinite(v) ? Math.max(xs.to(v), xs.to(0)) : xs.to(0)) + 6, cy, short(v), { fill: th.ink, mono: true });
@@ -112,7 +116,17 @@ export function Bar(props: BarProps): JSX.Element {
 					setHit(p && i !== undefined ? { i, at: p } : null);
 				}}
 				tipAt={hit?.at}
-				tip={hit && <RunTip run={runs[hit.i]!} rows={[[y.name, y.raw[hit.i] === undefined ? 'none' : String(y.raw[hit.i])], ['short', word(y, hit.i)]]} />}
+				tip={
+					hit && (
+						<RunTip
+							run={runs[hit.i]!}
+							rows={[
+								[y.name, y.raw[hit.i] === undefined ? 'none' : String(y.raw[hit.i])],
+								['short', word(y, hit.i)],
+							]}
+						/>
+					)
+				}
 			/>
 		</ChartCard>
 	);

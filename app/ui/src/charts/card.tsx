@@ -33,10 +33,10 @@ export interface CanvasProps {
 
 function paint(canvas: HTMLCanvasElement | null, w: number, h: number, draw: Draw | undefined): void {
 	const ctx = canvas?.getContext('2d');
-	if (!canvas || !ctx || w <= 0)
-		return;
+	if (!canvas || !ctx || w <= 0) return;
 	const scale = window.devicePixelRatio || 1;
-	const pw = Math.round(w * scale), ph = Math.round(h * scale);
+	const pw = Math.round(w * scale),
+		ph = Math.round(h * scale);
 	if (canvas.width !== pw || canvas.height !== ph) {
 		canvas.width = pw;
 		canvas.height = ph;
@@ -56,8 +56,7 @@ export function ChartCanvas(props: CanvasProps): JSX.Element {
 
 	useLayoutEffect(() => {
 		const node = box.current;
-		if (!node)
-			return;
+		if (!node) return;
 		const see = () => {
 			const w = Math.floor(node.clientWidth);
 			setWidth(w);
@@ -85,25 +84,20 @@ export function ChartCanvas(props: CanvasProps): JSX.Element {
 			tabIndex={props.onKey ? 0 : undefined}
 			style={{ height: `${props.height}px`, cursor: props.cursor ?? '' }}
 			onPointerMove={(e) => {
-				if (pressed.current && props.onDrag)
-					props.onDrag(place(e), width, false);
-				else
-					props.onPoint?.(place(e), width);
+				if (pressed.current && props.onDrag) props.onDrag(place(e), width, false);
+				else props.onPoint?.(place(e), width);
 			}}
 			onPointerLeave={() => !pressed.current && props.onPoint?.(null, width)}
 			onPointerDown={(e) => {
-				if (e.button !== 0)
-					return;
+				if (e.button !== 0) return;
 				props.onPoint?.(place(e), width);
-				if (e.pointerType === 'touch' || !props.onDrag)
-					return;
+				if (e.pointerType === 'touch' || !props.onDrag) return;
 				pressed.current = true;
 				(e.currentTarget as HTMLElement).setPointerCapture(e.pointerId);
 				props.onPress?.(place(e), width);
 			}}
 			onPointerUp={(e) => {
-				if (!pressed.current)
-					return;
+				if (!pressed.current) return;
 				pressed.current = false;
 				props.onDrag?.(place(e), width, true);
 			}}
@@ -139,7 +133,13 @@ export interface CardProps {
 }
 
 export function ChartCard(props: CardProps): JSX.Element {
-	const sheet = () => ({ title: props.title, width: Math.max(480, props.width ?? 720), height: Math.max(280, props.height ?? 360), draw: props.draw!, runs: props.runs });
+	const sheet = () => ({
+		title: props.title,
+		width: Math.max(480, props.width ?? 720),
+		height: Math.max(280, props.height ?? 360),
+		draw: props.draw!,
+		runs: props.runs,
+	});
 	return (
 		<section class="chart-card" aria-label={props.title} aria-busy={props.busy ? 'true' : undefined}>
 			<header>
@@ -147,9 +147,21 @@ export function ChartCard(props: CardProps): JSX.Element {
 				<div class="chart-controls">{props.controls}</div>
 				{(props.draw || props.csv) && (
 					<Menu word="Export" label={`Export ${props.title}`}>
-						{props.draw && <button type="button" onClick={() => void savePNG(sheet(), theme.value)}>PNG picture</button>}
-						{props.draw && <button type="button" onClick={() => saveSVG(sheet(), theme.value)}>SVG drawing</button>}
-						{props.csv && <button type="button" onClick={() => saveCSV(props.title, props.csv!())}>CSV values</button>}
+						{props.draw && (
+							<button type="button" onClick={() => void savePNG(sheet(), theme.value)}>
+								PNG picture
+							</button>
+						)}
+						{props.draw && (
+							<button type="button" onClick={() => saveSVG(sheet(), theme.value)}>
+								SVG drawing
+							</button>
+						)}
+						{props.csv && (
+							<button type="button" onClick={() => saveCSV(props.title, props.csv!())}>
+								CSV values
+							</button>
+						)}
 					</Menu>
 				)}
 			</header>
@@ -160,15 +172,13 @@ export function ChartCard(props: CardProps): JSX.Element {
 }
 
 /** A button that opens a short list; closes on a choice, a click elsewhere and Escape. */
-export function Menu(props: { word: string; label: string; children: ComponentChildren }): JSX.Element {
+export function Menu(props: { word: string; label: string; stay?: boolean; children: ComponentChildren }): JSX.Element {
 	const [open, setOpen] = useState(false);
 	const box = useRef<HTMLDivElement>(null);
 	useEffect(() => {
-		if (!open)
-			return;
+		if (!open) return;
 		const away = (e: Event) => {
-			if (e instanceof KeyboardEvent ? e.key === 'Escape' : !box.current?.contains(e.target as Node))
-				setOpen(false);
+			if (e instanceof KeyboardEvent ? e.key === 'Escape' : !box.current?.contains(e.target as Node)) setOpen(false);
 		};
 		document.addEventListener('pointerdown', away);
 		document.addEventListener('keydown', away);
@@ -182,7 +192,11 @@ export function Menu(props: { word: string; label: string; children: ComponentCh
 			<button type="button" class="btn small quiet" aria-expanded={open} aria-label={props.label} onClick={() => setOpen(!open)}>
 				{props.word}
 			</button>
-			{open && <div class="menu right" onClick={() => setOpen(false)}>{props.children}</div>}
+			{open && (
+				<div class="menu right" onClick={() => !props.stay && setOpen(false)}>
+					{props.children}
+				</div>
+			)}
 		</div>
 	);
 }
@@ -220,10 +234,16 @@ export function Choice(props: { word: string; value: string; values: [string, st
 	);
 }
 
-const MANY = 300;   /* a select with thousands of entries is slow and cannot be searched */
+const MANY = 300; /* a select with thousands of entries is slow and cannot be searched */
 
 /** Choosing one of many keys: a select with groups, or a field with suggestions where there are too many. */
-export function KeyPicker(props: { word: string; value: string; groups: [string, string[]][]; set: (v: string) => void; none?: string }): JSX.Element {
+export function KeyPicker(props: {
+	word: string;
+	value: string;
+	groups: [string, string[]][];
+	set: (v: string) => void;
+	none?: string;
+}): JSX.Element {
 	const total = props.groups.reduce((n, g) => n + g[1].length, 0);
 	const [typed, setTyped] = useState<string | null>(null);
 	const id = useRef(`keys-${Math.random().toString(36).slice(2)}`);
@@ -243,11 +263,14 @@ export function KeyPicker(props: { word: string; value: string; groups: [string,
 					onBlur={() => setTyped(null)}
 					onInput={(e) => {
 						setTyped(e.currentTarget.value);
-						if (all.includes(e.currentTarget.value))
-							props.set(e.currentTarget.value);
+						if (all.includes(e.currentTarget.value)) props.set(e.currentTarget.value);
 					}}
 				/>
-				<datalist id={id.current}>{found.map((k) => <option key={k} value={k} />)}</datalist>
+				<datalist id={id.current}>
+					{found.map((k) => (
+						<option key={k} value={k} />
+					))}
+				</datalist>
 			</label>
 		);
 	}
@@ -256,17 +279,18 @@ export function KeyPicker(props: { word: string; value: string; groups: [string,
 			<span>{props.word}</span>
 			<select class="field" value={props.value} onChange={(e) => props.set(e.currentTarget.value)}>
 				{props.none !== undefined && <option value="">{props.none}</option>}
-				{props.groups.map(([name, keys]) => (
-					keys.length > 0 && (
-						<optgroup key={name} label={name}>
-							{keys.map((k) => (
-								<option key={k} value={k} selected={k === props.value}>
-									{k.replace(/^(params|metrics)\./, '')}
-								</option>
-							))}
-						</optgroup>
-					)
-				))}
+				{props.groups.map(
+					([name, keys]) =>
+						keys.length > 0 && (
+							<optgroup key={name} label={name}>
+								{keys.map((k) => (
+									<option key={k} value={k} selected={k === props.value}>
+										{k.replace(/^(params|metrics)\./, '')}
+									</option>
+								))}
+							</optgroup>
+						),
+				)}
 			</select>
 		</label>
 	);

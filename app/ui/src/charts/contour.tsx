@@ -28,7 +28,7 @@ export interface ContourProps {
 }
 
 const LEVELS = 14;
-const BAR = 74;   /* room for the colour bar at the right */
+const BAR = 74; /* room for the colour bar at the right */
 
 export function Contour(props: ContourProps): JSX.Element {
 	const { runs, x, y, z } = props;
@@ -38,10 +38,17 @@ export function Contour(props: ContourProps): JSX.Element {
 	const [hit, setHit] = useState<{ i: number; n: number; at: At } | { z: number; x: number; y: number; at: At } | null>(null);
 	const hook = useRef<HTMLDivElement>(null);
 	const title = `${z.name} over ${x.name} and ${y.name}`;
-	const logX = Boolean(props.logX) && x.positive, logY = Boolean(props.logY) && y.positive;
+	const logX = Boolean(props.logX) && x.positive,
+		logY = Boolean(props.logY) && y.positive;
 
 	const field = useMemo(
-		() => fieldOf(x.values, y.values, z.values, { xName: x.name, yName: y.name, fx: logX ? Math.log10 : undefined, fy: logY ? Math.log10 : undefined }),
+		() =>
+			fieldOf(x.values, y.values, z.values, {
+				xName: x.name,
+				yName: y.name,
+				fx: logX ? Math.log10 : undefined,
+				fy: logY ? Math.log10 : undefined,
+			}),
 		[x, y, z, logX, logY],
 	);
 	/* For tests and for anyone at the console: the surface's value at a place. */
@@ -56,8 +63,7 @@ export function Contour(props: ContourProps): JSX.Element {
 	}, [field]);
 
 	const levels = useMemo(() => {
-		if (!field.ok || !(field.zhi > field.zlo))
-			return [];
+		if (!field.ok || !(field.zhi > field.zlo)) return [];
 		const inner = niceTicks(field.zlo, field.zhi, LEVELS).filter((v) => v > field.zlo && v < field.zhi);
 		return [field.zlo, ...inner, field.zhi];
 	}, [field]);
@@ -82,36 +88,36 @@ export function Contour(props: ContourProps): JSX.Element {
 
 	const draw: Draw = useMemo(
 		() => (pen, th, w, h) => {
-			if (!field.ok)
-				return;
+			if (!field.ok) return;
 			const { area, xs, ys, names } = frame(w, h);
 			drawFrame(pen, th, area, xs, ys, names);
-			const px = field.points.map((p) => xs.to(p.x)), py = field.points.map((p) => ys.to(p.y));
+			const px = field.points.map((p) => xs.to(p.x)),
+				py = field.points.map((p) => ys.to(p.y));
 			for (const band of bandsOf(field, levels, px, py)) {
 				const colour = colourOf((band.lo + band.hi) / 2);
 				/* The thin edge in its own colour hides the seams between triangles. */
-				for (const polygon of band.polygons)
-					pen.path(polygon, { fill: colour, stroke: colour, width: 0.6, close: true });
+				for (const polygon of band.polygons) pen.path(polygon, { fill: colour, stroke: colour, width: 0.6, close: true });
 			}
 			for (const level of levels.slice(1, -1)) {
 				const line = isolineOf(field, level, px, py);
 				const broken: number[] = [];
-				for (let i = 0; i < line.length; i += 4)
-					broken.push(line[i]!, line[i + 1]!, line[i + 2]!, line[i + 3]!, NaN, NaN);
-				pen.path(broken, { stroke: '#ffffff', width: 0.8, alpha: 0.35 });
+				for (let i = 0; i < line.length; i += 4) broken.push(line[i]!, line[i + 1]!, line[i + 2]!, line[i + 3]!, NaN, NaN);
+				pen.path(broken, { stroke: th.bg, width: 0.8, alpha: 0.4 });
 			}
 			const r = field.points.length > 300 ? 2.2 : 4;
-			field.points.forEach((p, i) => pen.dot(px[i]!, py[i]!, r, { fill: colourOf(p.z), stroke: th.dark ? '#ffffff' : th.ink, width: r > 3 ? 1.5 : 0.7 }));
+			field.points.forEach((p, i) => pen.dot(px[i]!, py[i]!, r, { fill: colourOf(p.z), stroke: th.ink, width: r > 3 ? 1.5 : 0.7 }));
 			bar();
 
 			function bar(): void {
-				if (!field.ok)
-					return;
-				const bx = area.x + area.w + 14, bw = 14;
+				if (!field.ok) return;
+				const bx = area.x + area.w + 14,
+					bw = 14;
 				const zs = scaleOf(field.zlo, field.zhi, area.y + area.h, area.y + 16);
 				const steps = levels.length ? levels : [zs.lo, zs.hi];
 				for (let i = 0; i + 1 < steps.length; i++)
-					pen.rect(bx, zs.to(steps[i + 1]!), bw, zs.to(steps[i]!) - zs.to(steps[i + 1]!) + 0.4, { fill: colourOf((steps[i]! + steps[i + 1]!) / 2) });
+					pen.rect(bx, zs.to(steps[i + 1]!), bw, zs.to(steps[i]!) - zs.to(steps[i + 1]!) + 0.4, {
+						fill: colourOf((steps[i]! + steps[i + 1]!) / 2),
+					});
 				const ticks = field.zhi > field.zlo ? niceTicks(field.zlo, field.zhi, Math.max(3, Math.floor(area.h / 45))) : [field.zlo];
 				const labels = tickLabels(ticks);
 				ticks.forEach((v, i) => pen.text(bx + bw + 5, zs.to(v), labels[i]!, { fill: th.ink3 }));
@@ -123,7 +129,12 @@ export function Contour(props: ContourProps): JSX.Element {
 	const over: Draw = useMemo(
 		() => (pen, th) => {
 			if (hit)
-				pen.dot(hit.at.x, hit.at.y, 'i' in hit ? 6 : 2.5, 'i' in hit ? { fill: colourOf(z.values[hit.i]!), stroke: th.accent, width: 3 } : { fill: '#ffffff', stroke: '#000000', width: 1 });
+				pen.dot(
+					hit.at.x,
+					hit.at.y,
+					'i' in hit ? 6 : 2.5,
+					'i' in hit ? { fill: colourOf(z.values[hit.i]!), stroke: th.accent, width: 3 } : { fill: th.bg, stroke: th.ink, width: 1 },
+				);
 		},
 		[hit, field, props.reverse],
 	);
@@ -135,8 +146,10 @@ export function Contour(props: ContourProps): JSX.Element {
 					<NoChart height={height}>
 						<b>{field.message}</b>
 						<br />
-						{field.points.length} distinct {field.points.length === 1 ? 'point' : 'points'} from {runs.length} {runs.length === 1 ? 'run' : 'runs'}
-						{field.skipped ? `, ${field.skipped} without all three values` : ''}. Choose another x or y, or add runs that differ in both. Scatter shows these runs as they are.
+						{field.points.length} distinct {field.points.length === 1 ? 'point' : 'points'} from {runs.length}{' '}
+						{runs.length === 1 ? 'run' : 'runs'}
+						{field.skipped ? `, ${field.skipped} without all three values` : ''}. Choose another x or y, or add runs that differ in both.
+						Scatter shows these runs as they are.
 					</NoChart>
 				</ChartCard>
 			</div>
@@ -152,7 +165,10 @@ export function Contour(props: ContourProps): JSX.Element {
 				draw={draw}
 				width={width}
 				height={height}
-				csv={() => [['run_id', 'run_name', x.name, y.name, z.name], ...runs.map((r, i) => [r.run_id, r.name, x.raw[i], y.raw[i], z.raw[i]])]}
+				csv={() => [
+					['run_id', 'run_name', x.name, y.name, z.name],
+					...runs.map((r, i) => [r.run_id, r.name, x.raw[i], y.raw[i], z.raw[i]]),
+				]}
 				note={[
 					`${field.points.length} points, linear between them, nothing drawn outside`,
 					several ? `${several} are means of several runs` : '',
@@ -170,10 +186,10 @@ export function Contour(props: ContourProps): JSX.Element {
 					over={over}
 					onWidth={setWidth}
 					onPoint={(p, w) => {
-						if (!p)
-							return setHit(null);
+						if (!p) return setHit(null);
 						const { xs, ys } = frame(w, height);
-						let found: { i: number; n: number; at: At } | null = null, gap = 14 ** 2;
+						let found: { i: number; n: number; at: At } | null = null,
+							gap = 14 ** 2;
 						for (const point of field.points) {
 							const at = { x: xs.to(point.x), y: ys.to(point.y) };
 							const d = (at.x - p.x) ** 2 + (at.y - p.y) ** 2;
@@ -182,23 +198,41 @@ export function Contour(props: ContourProps): JSX.Element {
 								found = { i: point.members[0]!, n: point.members.length, at };
 							}
 						}
-						if (found)
-							return setHit(found);
-						const vx = xs.from(p.x), vy = ys.from(p.y), v = field.at(vx, vy);
+						if (found) return setHit(found);
+						const vx = xs.from(p.x),
+							vy = ys.from(p.y),
+							v = field.at(vx, vy);
 						setHit(Number.isNaN(v) ? null : { z: v, x: vx, y: vy, at: p });
 					}}
 					tipAt={hit?.at}
 					tip={
 						hit &&
 						('i' in hit ? (
-							<RunTip run={runs[hit.i]!} more={hit.n - 1} rows={[[x.name, word(x, hit.i)], [y.name, word(y, hit.i)], [hit.n > 1 ? `${z.name} (mean)` : z.name, short(field.points.find((p) => p.members[0] === hit.i)?.z ?? NaN)]]} />
+							<RunTip
+								run={runs[hit.i]!}
+								more={hit.n - 1}
+								rows={[
+									[x.name, word(x, hit.i)],
+									[y.name, word(y, hit.i)],
+									[hit.n > 1 ? `${z.name} (mean)` : z.name, short(field.points.find((p) => p.members[0] === hit.i)?.z ?? NaN)],
+								]}
+							/>
 						) : (
 							<>
 								<span class="muted">Between runs</span>
 								<dl>
-									<div><dt>{x.name}</dt><dd>{short(hit.x)}</dd></div>
-									<div><dt>{y.name}</dt><dd>{short(hit.y)}</dd></div>
-									<div><dt>{z.name}</dt><dd>{short(hit.z)}</dd></div>
+									<div>
+										<dt>{x.name}</dt>
+										<dd>{short(hit.x)}</dd>
+									</div>
+									<div>
+										<dt>{y.name}</dt>
+										<dd>{short(hit.y)}</dd>
+									</div>
+									<div>
+										<dt>{z.name}</dt>
+										<dd>{short(hit.z)}</dd>
+									</div>
 								</dl>
 							</>
 						))

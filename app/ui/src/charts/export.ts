@@ -10,7 +10,7 @@ export type Cells = (string | number | null | undefined)[][];
 const TITLE = 30;
 const KEY_ROW = 18;
 const KEY_WIDTH = 200;
-const KEY_MAX = 60;   /* more names than this would be larger than the chart */
+const KEY_MAX = 60; /* more names than this would be larger than the chart */
 
 export interface Sheet {
 	title: string;
@@ -94,16 +94,14 @@ export async function savePNG(sheet: Sheet, t: Theme, scale = 2): Promise<void> 
 	canvas.width = sheet.width * scale;
 	canvas.height = height * scale;
 	const ctx = canvas.getContext('2d');
-	if (!ctx)
-		return;
+	if (!ctx) return;
 	ctx.scale(scale, scale);
 	ctx.fillStyle = t.bg;
 	ctx.fillRect(0, 0, sheet.width, height);
 	const pen = new CanvasPen(ctx, t);
 	page(pen, sheet, t, () => sheet.draw(new Shifted(pen, TITLE), t, sheet.width, sheet.height));
 	const blob = await new Promise<Blob | null>((done) => canvas.toBlob(done));
-	if (blob)
-		download(fileName(sheet.title, 'png'), blob);
+	if (blob) download(fileName(sheet.title, 'png'), blob);
 }
 
 export function saveCSV(title: string, rows: Cells): void {

@@ -44,10 +44,8 @@ export interface LineProps {
 const cursor = signal<{ axis: XAxis; x: number } | null>(null);
 
 export function xWord(axis: XAxis, x: number): string {
-	if (axis === 'time')
-		return new Date(x).toLocaleString();
-	if (axis === 'relative')
-		return `${duration(x)} after the start`;
+	if (axis === 'time') return new Date(x).toLocaleString();
+	if (axis === 'relative') return `${duration(x)} after the start`;
 	return `Step ${Math.round(x).toLocaleString('en-US')}`;
 }
 
@@ -63,12 +61,16 @@ export function LineChart(props: LineProps): JSX.Element {
 
 	const byId = useMemo(() => new Map(runs.map((r) => [r.run_id, r])), [runs]);
 	const lines = useMemo(
-		() => curves.filter((c) => c.x.length && byId.has(c.run_id)).map((c) => ({ curve: c, run: byId.get(c.run_id)!, smoothed: smooth(c.mean, weight), odd: oddOf(c) })),
+		() =>
+			curves
+				.filter((c) => c.x.length && byId.has(c.run_id))
+				.map((c) => ({ curve: c, run: byId.get(c.run_id)!, smoothed: smooth(c.mean, weight), odd: oddOf(c) })),
 		[curves, byId, weight],
 	);
 
 	const frame = useMemo(() => {
-		let lo = Infinity, hi = -Infinity;
+		let lo = Infinity,
+			hi = -Infinity;
 		for (const { curve } of lines) {
 			lo = Math.min(lo, curve.x[0]!);
 			hi = Math.max(hi, curve.x[curve.x.length - 1]!);
@@ -111,15 +113,12 @@ export function LineChart(props: LineProps): JSX.Element {
 				const order = [...lines].sort((p, q) => Number(p.run.baseline ?? false) - Number(q.run.baseline ?? false));
 				for (const { curve, run, smoothed } of order) {
 					const stroke = strokeOf(run, th);
-					if (!curve.exact)
-						band(pen, curve, stroke.colour, xs.to, ys.to);
-					if (weight > 0)
-						pen.path(flat(curve.x, curve.mean, xs.to, ys.to), { stroke: stroke.colour, width: 1, alpha: 0.28 });
+					if (!curve.exact) band(pen, curve, stroke.colour, xs.to, ys.to);
+					if (weight > 0) pen.path(flat(curve.x, curve.mean, xs.to, ys.to), { stroke: stroke.colour, width: 1, alpha: 0.28 });
 					const p = flat(curve.x, smoothed, xs.to, ys.to);
 					pen.path(p, { stroke: stroke.colour, width: run.baseline ? 2 : 1.5, dash: stroke.dash });
 					if (curve.x.length <= Math.max(1, area.w / 14))
-						for (let i = 0; i < p.length; i += 2)
-							pen.dot(p[i]!, p[i + 1]!, curve.x.length === 1 ? 3.5 : 2.2, { fill: stroke.colour });
+						for (let i = 0; i < p.length; i += 2) pen.dot(p[i]!, p[i + 1]!, curve.x.length === 1 ? 3.5 : 2.2, { fill: stroke.colour });
 				}
 			});
 			/* Values that are no number: on the edge where they would be, in the run's colour. */
@@ -127,14 +126,14 @@ export function LineChart(props: LineProps): JSX.Element {
 				const colour = strokeOf(run, th).colour;
 				for (const one of odd) {
 					const px = xs.to(one.x);
-					if (!(px >= area.x - 1 && px <= area.x + area.w + 1))
-						continue;
+					if (!(px >= area.x - 1 && px <= area.x + area.w + 1)) continue;
 					if (one.kind === 'nan') {
 						const py = area.y + area.h - 4;
 						pen.path([px - 3, py - 3, px + 3, py + 3, NaN, NaN, px - 3, py + 3, px + 3, py - 3], { stroke: colour, width: 1.5 });
 					} else {
 						const up = one.kind === 'inf';
-						const tip = up ? area.y : area.y + area.h, foot = up ? tip + 7 : tip - 7;
+						const tip = up ? area.y : area.y + area.h,
+							foot = up ? tip + 7 : tip - 7;
 						pen.path([px, tip, px - 4, foot, px + 4, foot], { fill: colour, close: true });
 					}
 				}
@@ -150,19 +149,16 @@ export function LineChart(props: LineProps): JSX.Element {
 				const [a, b] = [Math.min(...drag), Math.max(...drag)];
 				pen.rect(a, area.y, b - a, area.h, { fill: th.accent, alpha: 0.14 });
 			}
-			if (at === null)
-				return;
+			if (at === null) return;
 			const px = xs.to(at);
-			if (!(px >= area.x && px <= area.x + area.w))
-				return;
+			if (!(px >= area.x && px <= area.x + area.w)) return;
 			pen.path([px, area.y, px, area.y + area.h], { stroke: th.ink3, dash: [2, 2] });
 			for (const { curve, run, smoothed } of lines) {
 				const i = nearest(curve.x, at, slack(frame.x));
-				if (i < 0)
-					continue;
-				const x = xs.to(curve.x[i]!), y = ys.to(smoothed[i]!);
-				if (y >= area.y - 2 && y <= area.y + area.h + 2)
-					pen.dot(x, y, 3.2, { fill: th.bg, stroke: strokeOf(run, th).colour, width: 2 });
+				if (i < 0) continue;
+				const x = xs.to(curve.x[i]!),
+					y = ys.to(smoothed[i]!);
+				if (y >= area.y - 2 && y <= area.y + area.h + 2) pen.dot(x, y, 3.2, { fill: th.bg, stroke: strokeOf(run, th).colour, width: 2 });
 			}
 		},
 		[frame, lines, at, drag],
@@ -176,7 +172,8 @@ export function LineChart(props: LineProps): JSX.Element {
 		cursor.value = p ? { axis: props.x, x: snap(lines, toX(p, w), frame.x) } : null;
 	};
 	const zoomBy = (factor: number) => {
-		const mid = at ?? (frame.x.lo + frame.x.hi) / 2, half = ((frame.x.hi - frame.x.lo) * factor) / 2;
+		const mid = at ?? (frame.x.lo + frame.x.hi) / 2,
+			half = ((frame.x.hi - frame.x.lo) * factor) / 2;
 		props.onWindow?.([mid - half, mid + half]);
 	};
 	const key = (e: KeyboardEvent) => {
@@ -185,29 +182,20 @@ export function LineChart(props: LineProps): JSX.Element {
 			const now = at ?? frame.x.lo;
 			const xs = [...new Set(lines.flatMap((l) => l.curve.x))].sort((a, b) => a - b);
 			const next = d > 0 ? xs.find((x) => x > now + span * 1e-9) : xs.reverse().find((x) => x < now - span * 1e-9);
-			if (next !== undefined)
-				cursor.value = { axis: props.x, x: next };
+			if (next !== undefined) cursor.value = { axis: props.x, x: next };
 		};
-		if (e.key === 'ArrowRight')
-			step(1);
-		else if (e.key === 'ArrowLeft')
-			step(-1);
-		else if ((e.key === '+' || e.key === '=') && props.onWindow)
-			zoomBy(0.5);
-		else if (e.key === '-' && props.onWindow)
-			zoomBy(2);
-		else if (e.key === '0' && props.onWindow)
-			props.onWindow(null);
-		else
-			return;
+		if (e.key === 'ArrowRight') step(1);
+		else if (e.key === 'ArrowLeft') step(-1);
+		else if ((e.key === '+' || e.key === '=') && props.onWindow) zoomBy(0.5);
+		else if (e.key === '-' && props.onWindow) zoomBy(2);
+		else if (e.key === '0' && props.onWindow) props.onWindow(null);
+		else return;
 		e.preventDefault();
 		e.stopPropagation();
 	};
 
 	const odd = { nan: 0, inf: 0, '-inf': 0 };
-	for (const line of lines)
-		for (const one of line.odd)
-			odd[one.kind]++;
+	for (const line of lines) for (const one of line.odd) odd[one.kind]++;
 	const low = props.logY ? lines.reduce((n, l) => n + l.curve.mean.filter((v) => v <= 0).length, 0) : 0;
 	const notes = [
 		sampling(lines.map((l) => l.curve)),
@@ -236,7 +224,12 @@ export function LineChart(props: LineProps): JSX.Element {
 			runs={lines.map((l) => l.run)}
 			width={width}
 			height={height}
-			csv={() => lineCells(lines.map((l) => ({ run: l.run, curve: l.curve })), props.x)}
+			csv={() =>
+				lineCells(
+					lines.map((l) => ({ run: l.run, curve: l.curve })),
+					props.x,
+				)
+			}
 			note={
 				<>
 					{notes.join(' · ')}
@@ -284,7 +277,8 @@ const slack = (x: { lo: number; hi: number }) => (x.hi - x.lo) * 0.01;
 
 /* The nearest x that some run has, so that the words below name a step that exists. */
 function snap(lines: Line[], x: number, span: { lo: number; hi: number }): number {
-	let best = x, gap = Infinity;
+	let best = x,
+		gap = Infinity;
 	for (const { curve } of lines) {
 		const i = nearest(curve.x, x, span.hi - span.lo);
 		if (i >= 0 && Math.abs(curve.x[i]! - x) < gap) {
@@ -305,15 +299,17 @@ function flat(xs: number[], ys: number[], x: (v: number) => number, y: (v: numbe
 }
 
 function band(pen: Pen, c: Curve, colour: string, x: (v: number) => number, y: (v: number) => number): void {
-	let up: number[] = [], down: number[] = [];
+	let up: number[] = [],
+		down: number[] = [];
 	const close = () => {
-		if (up.length > 2)
-			pen.path([...up, ...down], { fill: colour, alpha: 0.18, close: true });
+		if (up.length > 2) pen.path([...up, ...down], { fill: colour, alpha: 0.18, close: true });
 		up = [];
 		down = [];
 	};
 	for (let i = 0; i < c.x.length; i++) {
-		const px = x(c.x[i]!), hi = y(c.max[i]!), lo = y(c.min[i]!);
+		const px = x(c.x[i]!),
+			hi = y(c.max[i]!),
+			lo = y(c.min[i]!);
 		if (px !== px || hi !== hi || lo !== lo) {
 			close();
 			continue;
@@ -324,7 +320,14 @@ function band(pen: Pen, c: Curve, colour: string, x: (v: number) => number, y: (
 	close();
 }
 
-function LineKey(props: { lines: Line[]; axis: XAxis; at: number | null; span: { lo: number; hi: number }; rows: number; lowest: boolean }): JSX.Element | null {
+function LineKey(props: {
+	lines: Line[];
+	axis: XAxis;
+	at: number | null;
+	span: { lo: number; hi: number };
+	rows: number;
+	lowest: boolean;
+}): JSX.Element | null {
 	const t = theme.value;
 	const [all, setAll] = useState(false);
 	const rows = props.lines
@@ -336,10 +339,8 @@ function LineKey(props: { lines: Line[]; axis: XAxis; at: number | null; span: {
 		.sort((a, b) => (Number.isNaN(a.value) ? 1 : Number.isNaN(b.value) ? -1 : props.lowest ? a.value - b.value : b.value - a.value));
 	const base = rows.find((r) => r.run.baseline);
 	const shown = all ? rows : rows.slice(0, props.rows);
-	if (base && !shown.includes(base))
-		shown.push(base);
-	if (!props.lines.length)
-		return null;
+	if (base && !shown.includes(base)) shown.push(base);
+	if (!props.lines.length) return null;
 	return (
 		<div class="chart-key">
 			<p class="chart-key-head">

@@ -26,7 +26,7 @@ export interface ParallelProps {
 	controls?: ComponentChildren;
 }
 
-const LEAST = 96;   /* px between axes; more axes than fit scroll sideways */
+const LEAST = 96; /* px between axes; more axes than fit scroll sideways */
 
 export function Parallel(props: ParallelProps): JSX.Element {
 	const { runs, axes, colour, brushes } = props;
@@ -48,7 +48,8 @@ export function Parallel(props: ParallelProps): JSX.Element {
 	const frame = useMemo(
 		() => (w: number, h: number) => {
 			const u = theme.value.unit;
-			const top = 40 * u, foot = h - 34 * u;
+			const top = 40 * u,
+				foot = h - 34 * u;
 			const pad = Math.min(60, w / Math.max(2, axes.length) / 2);
 			const at = axes.map((_, k) => (axes.length === 1 ? w / 2 : pad + (k * (w - 2 * pad)) / (axes.length - 1)));
 			const scales: Scale[] = axes.map((c) => columnScale(c, foot, top, { log: suitsLog(c) }));
@@ -62,11 +63,9 @@ export function Parallel(props: ParallelProps): JSX.Element {
 			return [f.at[k]!, Number.isNaN(y) ? f.none : y];
 		});
 	const paint = (i: number): string => {
-		if (!colour || runs[i]!.baseline)
-			return strokeOf(runs[i]!, theme.value).colour;
+		if (!colour || runs[i]!.baseline) return strokeOf(runs[i]!, theme.value).colour;
 		const v = colour.values[i]!;
-		if (!isFinite(v))
-			return theme.value.ink3;
+		if (!isFinite(v)) return theme.value.ink3;
 		const span = colour.kind === 'category' ? colour.categories.length - 1 : colour.hi - colour.lo;
 		return viridis(span > 0 ? (v - (colour.kind === 'category' ? 0 : colour.lo)) / span : 0.5);
 	};
@@ -76,24 +75,26 @@ export function Parallel(props: ParallelProps): JSX.Element {
 			const f = frame(w, h);
 			const alpha = runs.length > 1000 ? 0.25 : runs.length > 200 ? 0.45 : 0.8;
 			runs.forEach((_, i) => {
-				if (!kept[i])
-					pen.path(lineOf(i, f), { stroke: th.strong, width: 1, alpha: 0.35 });
+				if (!kept[i]) pen.path(lineOf(i, f), { stroke: th.strong, width: 1, alpha: 0.35 });
 			});
 			runs.forEach((run, i) => {
-				if (kept[i])
-					pen.path(lineOf(i, f), { stroke: paint(i), width: run.baseline ? 2.5 : 1.3, alpha: run.baseline ? 1 : alpha });
+				if (kept[i]) pen.path(lineOf(i, f), { stroke: paint(i), width: run.baseline ? 2.5 : 1.3, alpha: run.baseline ? 1 : alpha });
 			});
 			axes.forEach((c, k) => {
-				const x = f.at[k]!, s = f.scales[k]!;
+				const x = f.at[k]!,
+					s = f.scales[k]!;
 				pen.path([x, f.top, x, f.foot], { stroke: th.ink2 });
 				if (c.missing + c.odd > 0) {
 					pen.path([x - 5, f.none, x + 5, f.none], { stroke: th.ink2, width: 2 });
 					pen.text(x, f.none + 5, 'none', { fill: th.ink3, align: 'center', base: 'top', size: 10 });
 				}
-				const step = axes.length > 1 ? (f.at[1]! - f.at[0]!) : w;
-				pen.text(x, 10 * th.unit, fit(c.name.replace(/^(params|metrics)\./, ''), step - 10, th, { bold: true }), { fill: th.ink, align: 'center', bold: true });
-				if (s.kind === 'log')
-					pen.text(x, 24 * th.unit, 'log', { fill: th.ink3, align: 'center', size: 10 });
+				const step = axes.length > 1 ? f.at[1]! - f.at[0]! : w;
+				pen.text(x, 10 * th.unit, fit(c.name.replace(/^(params|metrics)\./, ''), step - 10, th, { bold: true }), {
+					fill: th.ink,
+					align: 'center',
+					bold: true,
+				});
+				if (s.kind === 'log') pen.text(x, 24 * th.unit, 'log', { fill: th.ink3, align: 'center', size: 10 });
 				for (const tick of s.ticks(c.kind === 'category' ? 24 : 6)) {
 					const y = s.to(tick.value);
 					const label = fit(tick.label, step * 0.5, th, { size: 10 });
@@ -107,7 +108,8 @@ export function Parallel(props: ParallelProps): JSX.Element {
 				}
 				const b = active[c.name];
 				if (b) {
-					const a = edge(s, b[0], f, true), z = edge(s, b[1], f, false);
+					const a = edge(s, b[0], f, true),
+						z = edge(s, b[1], f, false);
 					pen.rect(x - 7, Math.min(a, z), 14, Math.max(2, Math.abs(a - z)), { fill: th.accent, alpha: 0.3 });
 					pen.rect(x - 7, Math.min(a, z), 14, Math.max(2, Math.abs(a - z)), { stroke: th.accent, width: 1.5 });
 				}
@@ -117,13 +119,12 @@ export function Parallel(props: ParallelProps): JSX.Element {
 	);
 	const over: Draw = useMemo(
 		() => (pen, th, w, h) => {
-			if (!hit)
-				return;
-			const f = frame(w, h), line = lineOf(hit.i, f);
+			if (!hit) return;
+			const f = frame(w, h),
+				line = lineOf(hit.i, f);
 			pen.path(line, { stroke: th.bg, width: 5 });
 			pen.path(line, { stroke: paint(hit.i), width: 2.5 });
-			for (let k = 0; k < line.length; k += 2)
-				pen.dot(line[k]!, line[k + 1]!, 3.5, { fill: th.bg, stroke: paint(hit.i), width: 2 });
+			for (let k = 0; k < line.length; k += 2) pen.dot(line[k]!, line[k + 1]!, 3.5, { fill: th.bg, stroke: paint(hit.i), width: 2 });
 		},
 		[frame, hit, colour],
 	);
@@ -137,7 +138,8 @@ export function Parallel(props: ParallelProps): JSX.Element {
 
 	const axisAt = (p: At, w: number): number => {
 		const f = frame(w, height);
-		let best = -1, gap = 18;
+		let best = -1,
+			gap = 18;
 		f.at.forEach((x, k) => {
 			if (Math.abs(x - p.x) < gap) {
 				gap = Math.abs(x - p.x);
@@ -149,8 +151,7 @@ export function Parallel(props: ParallelProps): JSX.Element {
 	const set = (name: string, range: [number, number] | null) => {
 		const next = { ...brushes };
 		delete next[name];
-		if (range)
-			next[name] = range;
+		if (range) next[name] = range;
 		props.onBrush(next);
 	};
 	return (
@@ -169,7 +170,10 @@ export function Parallel(props: ParallelProps): JSX.Element {
 			draw={draw}
 			width={wide}
 			height={height}
-			csv={() => [['run_id', 'run_name', ...axes.map((c) => c.name)], ...runs.flatMap((r, i) => (kept[i] ? [[r.run_id, r.name, ...axes.map((c) => c.raw[i])]] : []))]}
+			csv={() => [
+				['run_id', 'run_name', ...axes.map((c) => c.name)],
+				...runs.flatMap((r, i) => (kept[i] ? [[r.run_id, r.name, ...axes.map((c) => c.raw[i])]] : [])),
+			]}
 			note={`${keptCount} of ${runs.length} runs in the ranges · drag along an axis, or type below${colour ? ` · colour: ${colour.name}, dark low, light high` : ''}`}
 		>
 			<Measured set={setRoom}>
@@ -181,8 +185,7 @@ export function Parallel(props: ParallelProps): JSX.Element {
 							draw={draw}
 							over={over}
 							onPoint={(p, w) => {
-								if (!p)
-									return setHit(null);
+								if (!p) return setHit(null);
 								setHit(nearestLine(p, runs, kept, frame(w, height), lineOf));
 							}}
 							onPress={(p, w) => {
@@ -191,26 +194,28 @@ export function Parallel(props: ParallelProps): JSX.Element {
 							}}
 							onDrag={(p, w, done) => {
 								const g = grab.current;
-								if (!g)
-									return;
-								const f = frame(w, height), s = f.scales[g.axis]!, c = axes[g.axis]!;
+								if (!g) return;
+								const f = frame(w, height),
+									s = f.scales[g.axis]!,
+									c = axes[g.axis]!;
 								const hold = (y: number) => Math.max(f.top - 4, Math.min(f.foot + 4, y));
 								let range: [number, number] | null = null;
 								if (Math.abs(p.y - g.y) > 4) {
 									const ends = [s.from(hold(p.y)), s.from(hold(g.y))].sort((a, b) => a - b);
-									range = c.kind === 'category' ? [Math.ceil(ends[0]! - 0.25), Math.floor(ends[1]! + 0.25)] : [Number(ends[0]!.toPrecision(4)), Number(ends[1]!.toPrecision(4))];
+									range =
+										c.kind === 'category'
+											? [Math.ceil(ends[0]! - 0.25), Math.floor(ends[1]! + 0.25)]
+											: [Number(ends[0]!.toPrecision(4)), Number(ends[1]!.toPrecision(4))];
 								}
 								const next = { ...brushes };
 								delete next[c.name];
-								if (range)
-									next[c.name] = range;
+								if (range) next[c.name] = range;
 								setHit(null);
 								if (done) {
 									grab.current = null;
 									setLive(null);
 									props.onBrush(next);
-								} else
-									setLive(next);
+								} else setLive(next);
 							}}
 							tipAt={hit?.at}
 							tip={hit && <RunTip run={runs[hit.i]!} rows={axes.map((c) => [c.name.replace(/^(params|metrics)\./, ''), word(c, hit.i)])} />}
@@ -232,15 +237,24 @@ function edge(s: Scale, v: number, f: { top: number; foot: number }, low: boolea
 	return Number.isNaN(y) ? (low ? f.foot : f.top) : Math.max(f.top - 6, Math.min(f.foot + 6, y));
 }
 
-function nearestLine(p: At, runs: ChartRun[], kept: boolean[], f: { at: number[] }, lineOf: (i: number, f: never) => number[]): { i: number; at: At } | null {
-	let best = -1, gap = 8;
+function nearestLine(
+	p: At,
+	runs: ChartRun[],
+	kept: boolean[],
+	f: { at: number[] },
+	lineOf: (i: number, f: never) => number[],
+): { i: number; at: At } | null {
+	let best = -1,
+		gap = 8;
 	let k = f.at.findIndex((x) => x > p.x);
 	k = k < 0 ? f.at.length - 1 : Math.max(1, k);
 	for (let i = 0; i < runs.length; i++) {
-		if (!kept[i])
-			continue;
+		if (!kept[i]) continue;
 		const line = lineOf(i, f as never);
-		const x1 = line[2 * k - 2]!, y1 = line[2 * k - 1]!, x2 = line[2 * k]!, y2 = line[2 * k + 1]!;
+		const x1 = line[2 * k - 2]!,
+			y1 = line[2 * k - 1]!,
+			x2 = line[2 * k]!,
+			y2 = line[2 * k + 1]!;
 		const w = Math.max(0, Math.min(1, (p.x - x1) / (x2 - x1 || 1)));
 		const d = Math.abs(y1 + (y2 - y1) * w - p.y);
 		if (d < gap) {
@@ -265,8 +279,7 @@ function BrushFields(props: { axis: Column; range: [number, number] | null; set:
 						value={range ? String(range[end]) : ''}
 						onChange={(e) => {
 							const v = e.currentTarget.value;
-							if (v === '')
-								return props.set(null);
+							if (v === '') return props.set(null);
 							const next: [number, number] = range ? [...range] : [0, axis.categories.length - 1];
 							next[end] = Number(v);
 							props.set(next[0] <= next[1] ? next : [next[end]!, next[end]!]);
@@ -309,8 +322,7 @@ function Measured(props: { set: (w: number) => void; children: ComponentChildren
 	return (
 		<div
 			ref={(node) => {
-				if (!node || (node as HTMLElement & { watched?: boolean }).watched)
-					return;
+				if (!node || (node as HTMLElement & { watched?: boolean }).watched) return;
 				(node as HTMLElement & { watched?: boolean }).watched = true;
 				new ResizeObserver(() => props.set(Math.floor(node.clientWidth))).observe(node);
 			}}

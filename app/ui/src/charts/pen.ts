@@ -60,19 +60,17 @@ export class CanvasPen implements Pen {
 		let down = false;
 		c.beginPath();
 		for (let i = 0; i + 1 < p.length; i += 2) {
-			const x = p[i]!, y = p[i + 1]!;
+			const x = p[i]!,
+				y = p[i + 1]!;
 			if (x !== x || y !== y) {
 				down = false;
 				continue;
 			}
-			if (down)
-				c.lineTo(x, y);
-			else
-				c.moveTo(x, y);
+			if (down) c.lineTo(x, y);
+			else c.moveTo(x, y);
 			down = true;
 		}
-		if (style.close)
-			c.closePath();
+		if (style.close) c.closePath();
 		this.paint(style);
 	}
 
@@ -83,8 +81,7 @@ export class CanvasPen implements Pen {
 	}
 
 	dot(x: number, y: number, r: number, style: Stroke): void {
-		if (x !== x || y !== y)
-			return;
+		if (x !== x || y !== y) return;
 		this.ctx.beginPath();
 		this.ctx.arc(x, y, r, 0, 2 * Math.PI);
 		this.paint(style);
@@ -125,20 +122,17 @@ let ruler: CanvasRenderingContext2D | null = null;
 
 export function textWidth(text: string, t: Theme, style: Partial<TextStyle> = {}): number {
 	ruler ??= document.createElement('canvas').getContext('2d');
-	if (!ruler)
-		return text.length * 6;
+	if (!ruler) return text.length * 6;
 	ruler.font = fontOf({ fill: '', ...style }, t);
 	return ruler.measureText(text).width;
 }
 
 /** The text, shortened in the middle so that it fits. */
 export function fit(text: string, width: number, t: Theme, style: Partial<TextStyle> = {}): string {
-	if (textWidth(text, t, style) <= width)
-		return text;
+	if (textWidth(text, t, style) <= width) return text;
 	let keep = Math.min(text.length - 1, Math.max(1, Math.floor((text.length * width) / textWidth(text, t, style))));
 	const cut = () => text.slice(0, Math.ceil(keep / 2)) + '…' + (keep > 1 ? text.slice(-Math.floor(keep / 2)) : '');
-	while (keep > 1 && textWidth(cut(), t, style) > width)
-		keep--;
+	while (keep > 1 && textWidth(cut(), t, style) > width) keep--;
 	return cut();
 }
 
@@ -157,17 +151,15 @@ export class SvgPen implements Pen {
 
 	private paint(s: Stroke): string {
 		let out = ` fill="${s.fill ? escape(s.fill) : 'none'}"`;
-		if (s.stroke)
-			out += ` stroke="${escape(s.stroke)}" stroke-width="${s.width ?? 1}" stroke-linejoin="round"`;
-		if (s.dash?.length)
-			out += ` stroke-dasharray="${s.dash.join(' ')}"`;
-		if (s.alpha !== undefined && s.alpha !== 1)
-			out += ` opacity="${s.alpha}"`;
+		if (s.stroke) out += ` stroke="${escape(s.stroke)}" stroke-width="${s.width ?? 1}" stroke-linejoin="round"`;
+		if (s.dash?.length) out += ` stroke-dasharray="${s.dash.join(' ')}"`;
+		if (s.alpha !== undefined && s.alpha !== 1) out += ` opacity="${s.alpha}"`;
 		return out;
 	}
 
 	path(p: ArrayLike<number>, style: Stroke & { close?: boolean }): void {
-		let d = '', down = false;
+		let d = '',
+			down = false;
 		for (let i = 0; i + 1 < p.length; i += 2) {
 			if (p[i] !== p[i] || p[i + 1] !== p[i + 1]) {
 				down = false;
@@ -176,17 +168,17 @@ export class SvgPen implements Pen {
 			d += `${down ? 'L' : 'M'}${round(p[i]!)} ${round(p[i + 1]!)}`;
 			down = true;
 		}
-		if (d)
-			this.parts.push(`<path d="${d}${style.close ? 'Z' : ''}"${this.paint(style)}/>`);
+		if (d) this.parts.push(`<path d="${d}${style.close ? 'Z' : ''}"${this.paint(style)}/>`);
 	}
 
 	rect(x: number, y: number, w: number, h: number, style: Stroke): void {
-		this.parts.push(`<rect x="${round(x)}" y="${round(y)}" width="${round(Math.max(0, w))}" height="${round(Math.max(0, h))}"${this.paint(style)}/>`);
+		this.parts.push(
+			`<rect x="${round(x)}" y="${round(y)}" width="${round(Math.max(0, w))}" height="${round(Math.max(0, h))}"${this.paint(style)}/>`,
+		);
 	}
 
 	dot(x: number, y: number, r: number, style: Stroke): void {
-		if (x === x && y === y)
-			this.parts.push(`<circle cx="${round(x)}" cy="${round(y)}" r="${round(r)}"${this.paint(style)}/>`);
+		if (x === x && y === y) this.parts.push(`<circle cx="${round(x)}" cy="${round(y)}" r="${round(r)}"${this.paint(style)}/>`);
 	}
 
 	text(x: number, y: number, text: string, s: TextStyle): void {
@@ -203,7 +195,9 @@ export class SvgPen implements Pen {
 
 	clip(x: number, y: number, w: number, h: number, inside: () => void): void {
 		const id = `c${++this.clips}`;
-		this.parts.push(`<clipPath id="${id}"><rect x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}"/></clipPath><g clip-path="url(#${id})">`);
+		this.parts.push(
+			`<clipPath id="${id}"><rect x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}"/></clipPath><g clip-path="url(#${id})">`,
+		);
 		inside();
 		this.parts.push('</g>');
 	}

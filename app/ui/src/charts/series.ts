@@ -36,12 +36,11 @@ export function curveOf(s: Series): Curve {
 
 /** Exponential smoothing without the pull to zero at the start; NaN and infinities are passed over and stay gaps. */
 export function smooth(values: number[], weight: number): number[] {
-	if (!(weight > 0))
-		return values;
-	let level = 0, mass = 0;
+	if (!(weight > 0)) return values;
+	let level = 0,
+		mass = 0;
 	return values.map((v) => {
-		if (!isFinite(v))
-			return v;
+		if (!isFinite(v)) return v;
 		level = level * weight + (1 - weight) * v;
 		mass = mass * weight + (1 - weight);
 		return level / mass;
@@ -51,15 +50,13 @@ export function smooth(values: number[], weight: number): number[] {
 /** Index of the point nearest to x, or -1 when x is outside the curve. */
 export function nearest(xs: number[], x: number, slack = 0): number {
 	const n = xs.length;
-	if (!n || !(x >= xs[0]! - slack) || !(x <= xs[n - 1]! + slack))
-		return -1;
-	let lo = 0, hi = n - 1;
+	if (!n || !(x >= xs[0]! - slack) || !(x <= xs[n - 1]! + slack)) return -1;
+	let lo = 0,
+		hi = n - 1;
 	while (hi - lo > 1) {
 		const mid = (lo + hi) >> 1;
-		if (xs[mid]! <= x)
-			lo = mid;
-		else
-			hi = mid;
+		if (xs[mid]! <= x) lo = mid;
+		else hi = mid;
 	}
 	return x - xs[lo]! <= xs[hi]! - x ? lo : hi;
 }
@@ -72,24 +69,18 @@ export interface Range {
 /** Least and greatest finite value, the ends of the percentiles asked for; only positive ones for a log axis. */
 export function rangeOf(curves: Curve[], clip: [number, number] | null, positive: boolean, shown: (c: Curve) => number[][]): Range {
 	const all: number[] = [];
-	for (const c of curves)
-		for (const list of shown(c))
-			for (const v of list)
-				if (isFinite(v) && (!positive || v > 0))
-					all.push(v);
-	if (!all.length)
-		return { lo: NaN, hi: NaN };
+	for (const c of curves) for (const list of shown(c)) for (const v of list) if (isFinite(v) && (!positive || v > 0)) all.push(v);
+	if (!all.length) return { lo: NaN, hi: NaN };
 	if (clip && all.length > 20) {
 		all.sort((a, b) => a - b);
 		const at = (p: number) => all[Math.min(all.length - 1, Math.max(0, Math.round((p / 100) * (all.length - 1))))]!;
 		return { lo: at(clip[0]), hi: at(clip[1]) };
 	}
-	let lo = Infinity, hi = -Infinity;
+	let lo = Infinity,
+		hi = -Infinity;
 	for (const v of all) {
-		if (v < lo)
-			lo = v;
-		if (v > hi)
-			hi = v;
+		if (v < lo) lo = v;
+		if (v > hi) hi = v;
 	}
 	return { lo, hi };
 }
@@ -101,12 +92,9 @@ export function oddOf(c: Curve): { x: number; kind: OddKind }[] {
 	const out: { x: number; kind: OddKind }[] = [];
 	for (let i = 0; i < c.x.length; i++) {
 		const any = [c.min[i]!, c.max[i]!, c.mean[i]!, c.last[i]!];
-		if (any.some(Number.isNaN))
-			out.push({ x: c.x[i]!, kind: 'nan' });
-		if (any.includes(Infinity))
-			out.push({ x: c.x[i]!, kind: 'inf' });
-		if (any.includes(-Infinity))
-			out.push({ x: c.x[i]!, kind: '-inf' });
+		if (any.some(Number.isNaN)) out.push({ x: c.x[i]!, kind: 'nan' });
+		if (any.includes(Infinity)) out.push({ x: c.x[i]!, kind: 'inf' });
+		if (any.includes(-Infinity)) out.push({ x: c.x[i]!, kind: '-inf' });
 	}
 	return out;
 }
@@ -114,10 +102,8 @@ export function oddOf(c: Curve): { x: number; kind: OddKind }[] {
 /** What the label says of how much of the data is drawn. */
 export function sampling(curves: Curve[]): string {
 	const total = curves.reduce((n, c) => n + c.count, 0);
-	if (!total)
-		return 'no points';
-	if (curves.every((c) => c.exact))
-		return total === 1 ? 'its one point' : 'every point';
+	if (!total) return 'no points';
+	if (curves.every((c) => c.exact)) return total === 1 ? 'its one point' : 'every point';
 	const drawn = curves.reduce((n, c) => n + c.x.length, 0);
 	const each = Math.max(2, Math.round(total / Math.max(1, drawn)));
 	return `1 of ${each} points, with each bucket's least and greatest`;
@@ -125,5 +111,7 @@ export function sampling(curves: Curve[]): string {
 
 /** Whether less is better, judged by the name alone; the chart says which it took. */
 export function lessIsBetter(key: string): boolean {
-	return /(^|[^a-z])(loss|losses|err|error|errors|rmse|mse|mae|mape|rmsle|nll|ppl|perplexity|wer|cer|fid|latency|time|duration|cost|regret|bpb)([^a-z]|$)|loss$|error$/i.test(key);
+	return /(^|[^a-z])(loss|losses|err|error|errors|rmse|mse|mae|mape|rmsle|nll|ppl|perplexity|wer|cer|fid|latency|time|duration|cost|regret|bpb)([^a-z]|$)|loss$|error$/i.test(
+		key,
+	);
 }

@@ -68,8 +68,7 @@ export interface RunStroke {
 }
 
 export function strokeOf(run: ChartRun, t: Theme): RunStroke {
-	if (run.baseline)
-		return { colour: t.ink, dash: [] };
+	if (run.baseline) return { colour: t.ink, dash: [] };
 	const style = runStyle(run.run_id);
 	return { colour: t.series[style.slot - 1] ?? t.ink, dash: style.dash };
 }
