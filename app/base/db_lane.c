@@ -108,7 +108,7 @@ connected(struct lane *lane)
 		return;
 	}
 	lane->state = LANE_UP;
-	lane->broken = false;
+	lane->broken = lane->last_words = false;
 	lane->backoff_ms = BACKOFF_FIRST_MS;
 	memset(lane->prepared, 0, db_statement_count * sizeof(*lane->prepared));
 	lane->watch = loop_watch(PQsocket(lane->conn), LOOP_READ, lane_ready, lane);
@@ -381,12 +381,30 @@ prepare_ended(struct lane *lane, uint32_t slot, const PGresult *result)
 	lane->prepared[slot] = false;
 }
 
+/* True when this is no answer but the end of the connection: libpq's own report has no severity, PostgreSQL's last words are FATAL (shutdown, termination). */
+static bool
+is_end(struct lane *lane, const PGresult *result)
+{
+	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		return false;
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	if (severity != NULL && strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0)
+		return false;
+	lane->last_words = severity != NULL;
+	return true;
+}
+
 static void
 lane_result(struct lane *lane, PGresult *result)
 {
 	struct flight *flight = lane->first;
 	bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
 
+	if (is_end(lane, result)) {
+		PQclear(result);
+		(void)failed(lane);
+		return;
+	}
 	if (synced) {
 		PRECOND(flight->kind == FLIGHT_SYNC);
 		struct batch *batch = flight->batch;
@@ -416,7 +434,7 @@ static void
 lane_answers(struct lane *lane)
 {
 	int nothing = 0;
-	while (lane->state == LANE_UP && lane->first != NULL && nothing < 2 && !PQisBusy(lane->conn)) {
+	while (lane->state == LANE_UP && !lane->broken && lane->first != NULL && nothing < 2 && !PQisBusy(lane->conn)) {
 		PGresult *result = PQgetResult(lane->conn);
 		if (result != NULL) {
 			nothing = 0;
@@ -428,7 +446,7 @@ lane_answers(struct lane *lane)
 			nothing++;
 		}
 	}
-	for (PGnotify *got; lane->state == LANE_UP && (got = PQnotifies(lane->conn)) != NULL; PQfreemem(got))
+	for (PGnotify *got; lane->state == LANE_UP && !lane->broken && (got = PQnotifies(lane->conn)) != NULL; PQfreemem(got))
 		lane_notified(lane, got->relname, text_from(got->extra));
 }
 
@@ -439,7 +457,7 @@ lane_setup(const struct db_config *config)
 	if (!resolve_setup(config, &why)) {
 		log_error("database: %s", why);
 		free(why);
-		PRECOND(!"connection string");
+		precond_failed("the connection string was checked before", __FILE__, __LINE__);
 	}
 }
 

@@ -33,11 +33,13 @@ struct lane {
 	struct loop_fd *watch;
 	struct loop_timer *timer; /* next attempt, or the end of this one */
 	bool broken;              /* a send failed: taken down at the end of the turn */
+	bool last_words;          /* PostgreSQL ended the connection instead of answering the first flight: that one and all later ones were not carried out */
 	bool was_up;
 	int64_t backoff_ms;
 	bool *prepared; /* by db_statement.slot */
 	struct flight *first, *last;
 	size_t in_flight; /* READ and PIECE flights */
+	struct batch *unsent; /* batches whose Sync could not be queued: surely not done */
 };
 
 /* Starts connecting; comes back through lane_is_up() or tries again by itself. */
@@ -46,6 +48,8 @@ void lane_close(struct lane *lane);
 void lane_break(struct lane *lane, const char *why);
 /* The senders queue bytes; a failure marks the lane broken. */
 bool lane_send_op(struct lane *lane, const struct db_op *op, const struct flight *as);
+/* Prepares the op's statement if this lane has not yet, in a transaction of its own. */
+bool lane_send_prepare(struct lane *lane, const struct db_op *op);
 bool lane_send_command(struct lane *lane, const char *command);
 bool lane_send_sync(struct lane *lane, struct batch *batch);
 void lane_flush(struct lane *lane);
@@ -57,7 +61,7 @@ void lane_is_up(struct lane *lane);
 /* The flight's only result; taken over. */
 void flight_result(struct lane *lane, struct flight *flight, PGresult *result);
 void flight_synced(struct lane *lane, struct batch *batch);
-/* The connection is gone; these were in flight (taken over, freed by flight_free()). fatal: PostgreSQL said so instead of answering `first`. */
+/* The connection is gone; these were in flight (taken over, freed by flight_free()). See lane->last_words. */
 void flights_lost(struct lane *lane, struct flight *first);
 void flight_free(struct flight *flight);
 void lane_notified(struct lane *lane, const char *channel, struct text payload);
