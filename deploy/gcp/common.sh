@@ -195,7 +195,7 @@ read_options() {
 	is_number "$workers" 1 64 || usage_error "--workers is 1 to 64"
 	is_number "$snapshot_days" 1 365 || usage_error "--snapshot-days is 1 to 365"
 	is_number "$sql_backups" 1 365 || usage_error "--sql-backups is 1 to 365"
-	[[ $bucket_path =~ ^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$ ]] || usage_error "not a path in a bucket: $bucket_path"
+	[[ $bucket_path =~ ^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$ && /$bucket_path/ != *"/../"* && /$bucket_path/ != *"/./"* ]] || usage_error "not a path in a bucket: $bucket_path"
 	[[ $bucket_path != package && $bucket_path != package/* ]] || usage_error "package/ in the bucket holds the server's package"
 
 	if [[ $dry_run == no ]] && ! command -v gcloud >/dev/null; then
