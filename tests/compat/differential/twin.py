@@ -226,8 +226,7 @@ class Twin:
         sending = {"Accept": "*/*"}
         data = None
         if raw is not None:
-            data = server.fill(raw) if isinstance(raw, str) else raw
-            data = data.encode() if isinstance(data, str) else data
+            data = server.fill(raw).encode() if isinstance(raw, str) else raw.replace(b"${u}", server.vars["u"].encode())
         elif body is not None:
             data = json.dumps(server.fill(body)).encode()
             sending["Content-Type"] = "application/json"
@@ -251,6 +250,8 @@ class Twin:
             a, b = real.headers.get(name), ours.headers.get(name)
             if a != b:
                 found.append(f"header {name}: real {a!r}, ours {b!r}")
+        if compare == "bytes" and real.status >= 400:
+            compare = "json"
         if compare == "bytes" and real.body != ours.body:
             found.append(f"body: real {real.body[:80]!r}, ours {ours.body[:80]!r}")
         if compare == "json" and real.json is not None:

@@ -27,7 +27,7 @@ def create(t):
     t.post("create twice", path, {"name": "${u}-a"})
     t.post("create other case", path, {"name": "${u}-A"})
     t.wrong_fields("create", "POST", path, {"name": "${u}-w", "description": "x", "tags": []}, ["name"], ["description", "tags"])
-    for word, name in (("slash", "a/b"), ("colon", "a:b"), ("blank", "   "), ("dots", ".."), ("dot", "."), ("backslash", "a\\b"), ("of 256", "${u}" + "n" * 248), ("of 257", "${u}" + "n" * 249), ("file uri", "file:x"),
+    for word, name in (("slash", "a/b"), ("colon", "a:b"), ("blank", "   "), ("dots", ".."), ("dot", "."), ("backslash", "${u}a\\b"), ("of 256", "${u}" + "n" * 248), ("of 257", "${u}" + "n" * 249), ("file uri", "file:x"),
                        ("newline", "${u}a\nb"), ("inner dots", "${u}..x"), ("percent", "${u}%2f"), ("leading space", " ${u}l"), ("tilde", "~${u}"), ("hash", "${u}#x")):
         t.post(f"create name {word}", path, {"name": name})
     for word, tag in (("without key", {"value": "1"}), ("without value", {"key": "x"}), ("key of 250", {"key": "k" * 250, "value": "1"}), ("key of 251", {"key": "k" * 251, "value": "1"}),
