@@ -91,6 +91,10 @@ open_stepwise(int root, const char *path, int flags, mode_t mode)
 		}
 		memcpy(name, path, n);
 		name[n] = '\0';
+		if (strcmp(name, "..") == 0) {
+			errno = ENOENT;
+			goto failed;
+		}
 		fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd == -1)
 			goto failed;
@@ -98,6 +102,10 @@ open_stepwise(int root, const char *path, int flags, mode_t mode)
 			close(dir);
 		dir = fd;
 		path = slash + 1;
+	}
+	if (strcmp(path, "..") == 0) {
+		errno = ENOENT;
+		goto failed;
 	}
 	fd = openat(dir, path, flags | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (dir != root) {
