@@ -2,7 +2,11 @@
 import './tokens.css';
 import './theme.css';
 import { render } from 'preact';
+import { onChange } from './api/live';
+import { App } from './app';
 import { startRouting } from './state/url';
 
 startRouting();
-render(<p>tallyd</p>, document.getElementById('app')!);
+render(<App />, document.getElementById('app')!);
+/* the stream opens after the first paint, so that it never holds the page up */
+setTimeout(() => onChange(() => undefined), 300);

@@ -42,7 +42,9 @@ export function withParams(url: string, params?: Params): string {
 
 /* The bytes of a run's artifact (Range is supported). */
 export function artifactUrl(owner: ArtifactOwner, path: string): string {
-	return withParams(`${root}get-artifact`, { run_id: owner.run_id, path });
+	return owner.model_id
+		? endpoint(`mlflow/logged-models/${owner.model_id}/artifacts/files`, { artifact_file_path: path })
+		: withParams(`${root}get-artifact`, { run_id: owner.run_id, path });
 }
 
 /* A folder of a run's artifacts, or all of them, as a zip file. */

@@ -164,6 +164,8 @@ export interface Change {
 
 /* Which run (or logged model, or model version) an artifact path belongs to. */
 export interface ArtifactOwner {
+	/* not empty: the files of this logged model rather than the run's */
+	model_id?: string;
 	run_id: string;
 }
 
