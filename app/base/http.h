@@ -49,11 +49,21 @@ struct http_handler {
 	struct http_body (*head)(struct http_request *);
 	void (*body)(struct http_request *, const void *bytes, size_t n);
 	void (*complete)(struct http_request *);
-	/* The client went away, or timed out, before the reply was sent whole. Last call for this request: forget it. Not called after http_reply() finished sending. */
+	/* The client went away, or timed out, before the reply was given: last call for this request, forget it. Never called after http_reply*() or http_reply_end(). */
 	void (*gone)(struct http_request *);
 	/* The layer itself refuses (400 bad framing, 408, 413, 414, 431 ...): writes the error's JSON body for `status`. */
 	void (*refuse)(int status, const char *why, struct buf *out);
 };
+struct http_limits {
+	int64_t head_ms;   /* a request's head must be there this long after its first byte */
+	int64_t body_ms;   /* a body must make progress within this time, and so must a reply's reader */
+	int64_t idle_ms;   /* a kept-alive connection waits this long for its next request */
+	int64_t linger_ms; /* after an early reply the rest of a body is read and dropped this long */
+	size_t head_bytes; /* of the URI, and of all header fields together */
+};
+#define HTTP_LIMITS ((struct http_limits){ .head_ms = 10000, .body_ms = 60000, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536 })
+/* HTTP_LIMITS when never called. Copied. */
+void http_limit(const struct http_limits *limits);
 void http_setup(const struct http_handler *handler);
 
 struct http_header_out {
@@ -96,6 +106,8 @@ size_t http_connections(void);
 size_t http_active(void);
 /* Stop keeping connections alive: each answers what it runs, says Connection: close, and ends. */
 void http_drain(void);
+/* Time is up: cuts what is still open. */
+void http_cut(void);
 
 /* ---- the worker's loop, for everyone (implemented beside Kore, so that no other file includes kore.h) ---- */
 struct loop_timer;
