@@ -215,17 +215,24 @@ mac(const void *key, size_t key_bytes, struct text data, unsigned char out[SHA25
 	return HMAC(EVP_sha256(), key, (int)key_bytes, (const unsigned char *)data.s, data.n, out, &n) != NULL && n == SHA256_DIGEST_LENGTH;
 }
 
+static struct text
+after_line(struct text t)
+{
+	size_t end = text_find(t, '\n');
+
+	return text_skip(t, end < t.n ? end + 1 : end);
+}
+
 bool
 v4_sign_hmac(struct text secret, struct text to_sign, struct buf *out)
 {
 	unsigned char key[SHA256_DIGEST_LENGTH];
 	char hex[sizeof(key) * 2];
 	struct buf start = { 0 };
-	struct text scope = text_skip(to_sign, text_find(to_sign, '\n') + 1);
+	/* algorithm \n time \n date/auto/storage/goog4_request \n digest */
+	struct text scope = after_line(after_line(to_sign));
 	bool good;
 
-	/* algorithm \n time \n date/auto/storage/goog4_request \n digest */
-	scope = text_skip(scope, text_find(scope, '\n') + 1);
 	PRECOND(scope.n > 8);
 	buf_puts(&start, "GOOG4");
 	buf_text(&start, secret);
