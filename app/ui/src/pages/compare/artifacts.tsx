@@ -1,0 +1,169 @@
+/* The same file of several runs side by side: images, tables, text. Folders are listed when opened. */
+
+import type { JSX } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { aborted, explain, get } from '../../api/client';
+import type { FileInfo } from '../../api/types';
+import type { RunTable } from '../../charts/data';
+import { bytes } from '../../format';
+import { runColourVar } from '../../state/colour';
+import { href, query, setQuery } from '../../state/url';
+import { Artifact } from '../../viewers';
+
+interface Entry {
+	path: string;
+	is_dir: boolean;
+	/** Size by run. */
+	in: Map<string, number>;
+}
+
+const LISTED = 50; /* runs asked for their list: one request each */
+const AT_ONCE = 6;
+
+async function list(run_ids: string[], path: string, abort: AbortSignal): Promise<Entry[]> {
+	const all = new Map<string, Entry>();
+	for (let i = 0; i < run_ids.length; i += AT_ONCE)
+		await Promise.all(
+			run_ids.slice(i, i + AT_ONCE).map(async (run_id) => {
+				let page_token = '';
+				do {
+					const answer = await get<{ files?: FileInfo[]; next_page_token?: string }>(
+						'mlflow/artifacts/list',
+						{ run_id, path, page_token },
+						abort,
+					);
+					for (const f of answer.files ?? []) {
+						const entry = all.get(f.path) ?? { path: f.path, is_dir: Boolean(f.is_dir), in: new Map() };
+						entry.in.set(run_id, Number(f.file_size ?? NaN));
+						all.set(f.path, entry);
+					}
+					page_token = answer.next_page_token ?? '';
+				} while (page_token);
+			}),
+		);
+	return [...all.values()].sort((a, b) => Number(b.is_dir) - Number(a.is_dir) || (a.path < b.path ? -1 : 1));
+}
+
+export default function CompareArtifacts(props: { table: RunTable }): JSX.Element {
+	const ids = useMemo(() => props.table.runs.slice(0, LISTED).map((r) => r.info.run_id), [props.table]);
+	const [shown, setShown] = useState(12);
+	const chosen = query.value.get('file') ?? '';
+	const [entry, setEntry] = useState<Entry | null>(null);
+	/* A link to a file: find out which runs have it, by its folder's list. */
+	useEffect(() => {
+		if (!chosen || entry?.path === chosen) return;
+		const abort = new AbortController();
+		list(ids, chosen.includes('/') ? chosen.slice(0, chosen.lastIndexOf('/')) : '', abort.signal).then(
+			(all) => setEntry(all.find((e) => e.path === chosen) ?? { path: chosen, is_dir: false, in: new Map() }),
+			() => undefined,
+		);
+		return () => abort.abort();
+	}, [chosen, ids]);
+	const runs = entry && entry.path === chosen ? props.table.runs.filter((r) => entry.in.has(r.info.run_id)) : [];
+
+	return (
+		<div class="cmp-artifacts">
+			<nav class="cmp-files" aria-label="Files of these runs">
+				<Folder
+					path=""
+					ids={ids}
+					open
+					chosen={chosen}
+					choose={(e) => {
+						setEntry(e);
+						setShown(12);
+						setQuery({ file: e.path });
+					}}
+				/>
+				{props.table.runs.length > LISTED && (
+					<p class="muted small">
+						Files of the first {LISTED} of {props.table.runs.length} runs
+					</p>
+				)}
+			</nav>
+			<div class="cmp-sides">
+				{!chosen && <p class="notice">Choose a file at the left: it is shown for each run that has it.</p>}
+				{chosen && entry?.path === chosen && !runs.length && <p class="notice">No run has {chosen}.</p>}
+				<div class="cmp-cards">
+					{runs.slice(0, shown).map((r) => (
+						<section key={r.info.run_id} class="card">
+							<h3 class="cmp-run">
+								<span class="cmp-mark" style={{ background: runColourVar(r.info.run_id) }} />
+								<a class="clip" href={href(`/runs/${r.info.run_id}`)}>
+									{r.info.run_name || r.info.run_id.slice(0, 8)}
+								</a>
+							</h3>
+							<Artifact run={{ run_id: r.info.run_id }} path={chosen} size={entry!.in.get(r.info.run_id)} />
+						</section>
+					))}
+				</div>
+				{runs.length > shown && (
+					<button type="button" class="btn" onClick={() => setShown(shown + 12)}>
+						Show more: {runs.length - shown} of {runs.length} runs are left
+					</button>
+				)}
+			</div>
+		</div>
+	);
+}
+
+function Folder(props: { path: string; ids: string[]; open?: boolean; chosen: string; choose: (e: Entry) => void }): JSX.Element {
+	const [entries, setEntries] = useState<Entry[] | null>(null);
+	const [error, setError] = useState('');
+	useEffect(() => {
+		const abort = new AbortController();
+		list(props.ids, props.path, abort.signal).then(setEntries, (e) => !aborted(e) && setError(explain(e)));
+		return () => abort.abort();
+	}, [props.ids, props.path]);
+	if (error)
+		return (
+			<p class="notice bad" role="alert">
+				{error}
+			</p>
+		);
+	if (!entries)
+		return (
+			<p class="muted small" role="status">
+				Listing…
+			</p>
+		);
+	if (!entries.length)
+		return <p class="muted small">{props.path ? 'Empty' : 'These runs have no artifacts. Log one with mlflow.log_artifact.'}</p>;
+	return (
+		<ul>
+			{entries.map((e) => (
+				<li key={e.path}>
+					{e.is_dir ? (
+						<Branch {...props} entry={e} />
+					) : (
+						<button
+							type="button"
+							class={`cmp-file ${e.path === props.chosen ? 'on' : ''}`}
+							aria-current={e.path === props.chosen ? 'true' : undefined}
+							onClick={() => props.choose(e)}
+						>
+							<span class="clip">{e.path.slice(e.path.lastIndexOf('/') + 1)}</span>
+							<span class="muted small">
+								{props.ids.length > 1 ? `${e.in.size} of ${props.ids.length}` : bytes([...e.in.values()][0] ?? NaN)}
+							</span>
+						</button>
+					)}
+				</li>
+			))}
+		</ul>
+	);
+}
+
+function Branch(props: { entry: Entry; ids: string[]; chosen: string; choose: (e: Entry) => void }): JSX.Element {
+	const [open, setOpen] = useState(props.chosen.startsWith(`${props.entry.path}/`));
+	return (
+		<>
+			<button type="button" class="cmp-file" aria-expanded={open} onClick={() => setOpen(!open)}>
+				<span class="clip">
+					{open ? '▾' : '▸'} {props.entry.path.slice(props.entry.path.lastIndexOf('/') + 1)}/
+				</span>
+			</button>
+			{open && <Folder path={props.entry.path} ids={props.ids} chosen={props.chosen} choose={props.choose} />}
+		</>
+	);
+}
