@@ -31,9 +31,9 @@ def free_port():
 def pg_bin():
     if os.environ.get("PG_BIN"):
         return os.environ["PG_BIN"]
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
     found = shutil.which("pg_ctl")
-    folders = [os.path.dirname(found)] if found else []
-    folders += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    folders += [os.path.dirname(os.path.realpath(found))] if found else []
     if not folders:
         raise SystemExit("no PostgreSQL programs found: set PG_BIN")
     return folders[0]
