@@ -242,6 +242,10 @@ createServer(async (req, res) => {
 			res.writeHead(200, { 'Content-Type': 'application/json' }).end(answer);
 			return;
 		}
+		if (path.endsWith('/experiments/get') && url.searchParams.get('experiment_id') === BIG) {
+			res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ experiment: { experiment_id: BIG, name: 'big/hundred-thousand', artifact_location: 'gs://bucket/big', lifecycle_stage: 'active', tags: [] } }));
+			return;
+		}
 		if (/^\/((ajax-)?api\/|get-artifact|model-versions\/)/.test(path)) {
 			const answer = await fetch(upstream + path + url.search, { method: req.method, headers: { 'Content-Type': req.headers['content-type'] ?? 'application/json', ...(req.headers.range ? { Range: req.headers.range } : {}) }, body: body.length ? body : undefined });
 			res.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') ?? 'application/octet-stream' });

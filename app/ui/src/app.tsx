@@ -54,7 +54,7 @@ export function App() {
 				<span class="live hide-narrow" data-state={liveState.value} title={liveState.value === 'live' ? 'Changes appear as they are committed' : liveState.value === 'polling' ? 'This browser asks every five seconds' : 'Connecting to the server'}>{liveState.value === 'live' ? 'Live' : liveState.value === 'polling' ? 'Every 5 s' : 'Connecting'}</span>
 				<button type="button" class="jump hide-narrow" onClick={() => { jumping.value = true; }}><span>Find experiments, models, runs</span><kbd>Ctrl K</kbd></button>
 				<button type="button" class="btn quiet only-narrow" aria-label="Find" onClick={() => { jumping.value = true; }}><Icon name="search" /></button>
-				<ThemeButton />
+				<span class="hide-narrow"><ThemeButton /></span>
 				<a class="btn quiet" href={href('/settings')} aria-current={nav === 'settings' ? 'page' : undefined}>Settings</a>
 			</header>
 			<Busy />

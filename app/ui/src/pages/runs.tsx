@@ -371,7 +371,7 @@ export default function Runs({ parts }: PageProps) {
 	const cardMetrics = shownColumns.filter((id) => id.startsWith('metrics.')).sort((a) => (a === sortId ? -1 : 0)).slice(0, 2);
 	const cardParam = shownColumns.find((id) => id.startsWith('params.'));
 	const card = narrow ? {
-		height: 54,
+		height: 62,
 		draw: (row: RunRow) => (
 			<>
 				<div class="c-one"><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={drawn.has(row.info.run_id)} base={row.info.run_id === base.value} onToggle={toggleDrawn} /><a class="c-name" href={href(`/runs/${row.info.run_id}`)}>{row.info.run_name || row.info.run_id}</a>
