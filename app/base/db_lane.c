@@ -1,7 +1,9 @@
 /* One connection: connecting without blocking, sending, and taking answers apart. What an answer means is db.c's. */
 #include "base/db_lane.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/db_resolve.h"
 #include "base/http.h"
@@ -28,11 +30,22 @@ lane_timer(struct lane *lane, int64_t ms, void (*fire)(void *))
 	lane->timer = fire != NULL ? loop_after(ms, fire, lane) : NULL;
 }
 
+/* A duplicate is watched: libpq closes its own descriptor when it likes (broken connection, next address), and its number may be another's a moment later. */
+static void
+watch(struct lane *lane, int want, void (*ready)(void *, int))
+{
+	lane->fd = fcntl(PQsocket(lane->conn), F_DUPFD_CLOEXEC, 0);
+	PRECOND(lane->fd >= 0);
+	lane->watch = loop_watch(lane->fd, want, ready, lane);
+}
+
 static void
 unwatch(struct lane *lane)
 {
-	if (lane->watch != NULL)
-		loop_unwatch(lane->watch);
+	if (lane->watch == NULL)
+		return;
+	loop_unwatch(lane->watch);
+	close(lane->fd);
 	lane->watch = NULL;
 }
 
@@ -111,7 +124,7 @@ connected(struct lane *lane)
 	lane->broken = lane->last_words = false;
 	lane->backoff_ms = BACKOFF_FIRST_MS;
 	memset(lane->prepared, 0, db_statement_count * sizeof(*lane->prepared));
-	lane->watch = loop_watch(PQsocket(lane->conn), LOOP_READ, lane_ready, lane);
+	watch(lane, LOOP_READ, lane_ready);
 	lane_is_up(lane);
 	lane->was_up = true;
 }
@@ -121,7 +134,7 @@ connect_step(void *of, int bits)
 {
 	struct lane *lane = of;
 	(void)bits;
-	/* libpq may close its socket and open another one with the same number (next address, TLS refused): so watch anew each time. */
+	/* Each step may have a new socket. */
 	unwatch(lane);
 	PostgresPollingStatusType next = PQconnectPoll(lane->conn);
 	if (next == PGRES_POLLING_OK)
@@ -129,7 +142,7 @@ connect_step(void *of, int bits)
 	else if (next == PGRES_POLLING_FAILED)
 		connect_failed(lane, PQerrorMessage(lane->conn));
 	else
-		lane->watch = loop_watch(PQsocket(lane->conn), next == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE, connect_step, lane);
+		watch(lane, next == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE, connect_step);
 }
 
 static void
@@ -158,7 +171,7 @@ connect_resolved(void *of, bool found)
 	PQsetNoticeReceiver(lane->conn, notice, NULL);
 	lane->state = LANE_CONNECTING;
 	lane_timer(lane, target.connect_timeout_ms, connect_timeout);
-	lane->watch = loop_watch(PQsocket(lane->conn), LOOP_WRITE, connect_step, lane);
+	watch(lane, LOOP_WRITE, connect_step);
 }
 
 static void

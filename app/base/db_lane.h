@@ -31,6 +31,7 @@ struct lane {
 	enum lane_state state;
 	PGconn *conn;
 	struct loop_fd *watch;
+	int fd; /* what is watched, ours to close */
 	struct loop_timer *timer; /* next attempt, or the end of this one */
 	bool broken;              /* a send failed: taken down at the end of the turn */
 	bool last_words;          /* PostgreSQL ended the connection instead of answering the first flight: that one and all later ones were not carried out */
