@@ -1,0 +1,709 @@
+/*
+ * Trees to SQL. Runs that are active and sorted by one key (or by none) are walked along an index and the walk stops after a page; every other search is
+ * `select .. where .. order by`. All text comes from fragments.def, all values are bound.
+ *
+ * A walked search is a list of ranges in MLflow's order (numbers, NaN, runs without the key), each begun only if those before it did not fill the page. Beside it
+ * stand the hits: when a condition of the filter has few runs, these are fetched, checked and sorted, and no range is walked. So the work is bounded both when a
+ * filter takes nearly everything and when it takes nearly nothing, without trusting the planner's guess of which it is.
+ */
+#include <math.h>
+
+#include "base/arena.h"
+#include "search/parse.h"
+#include "search/token.h"
+
+#define HITS 1000
+#define HIT_SETS 2
+#define EDGE_CHARS 64
+#define PARTS 16
+
+static const struct text fragments[] = {
+#define FRAGMENT(name, text) { text, sizeof(text) - 1 },
+#include "search/fragments.def"
+#undef FRAGMENT
+};
+
+struct compiler {
+	struct arena *arena;
+	const struct search_request *request;
+	struct search_query *query;
+	struct search_error *error;
+	size_t room; /* of query->params */
+	struct node *filter;
+	struct order *orders;
+	size_t order_count;
+	struct token token;
+	bool continues; /* token has sort values */
+	int64_t limit, offset;
+	struct text experiments; /* bound list, TEXT_NONE until asked for */
+	struct text one;         /* bound experiment */
+};
+
+/* How conditions reach the rows they look at. */
+struct view {
+	struct text run;  /* expression of the run's identity */
+	bool probe;       /* scalar subselects only; else the planner may join */
+	bool joined;      /* alias r is there */
+};
+
+/* One sort key of a general search. */
+struct key {
+	struct text expression;
+	enum { KEY_INTEGER, KEY_FLOAT, KEY_TEXT } type;
+	bool descending, nullable;
+	struct text name;
+};
+
+/* The walk of one sort key. */
+struct walk {
+	enum entity entity;       /* ENTITY_ATTRIBUTE: over runs */
+	const struct order *order; /* NULL: by start time descending */
+	enum fragment key, edge;  /* over alias w */
+	bool is_text, is_float, nullable, descending;
+	struct text table, key_id; /* metrics, params, tags */
+	struct text inner;        /* conditions that the walked index can serve, over w */
+	struct text filter;       /* the rest, over x */
+	bool must_have;           /* the filter refuses runs without the key */
+	struct text gate;         /* TRUE, or: the hits are too many */
+	struct buf ctes, parts;
+	size_t made;
+	struct text found;        /* rows of the ranges so far, as an expression */
+};
+
+#define SQL(c, f, ...) \
+	sql_fill((c), F_##f, (const struct text[]){ __VA_ARGS__ }, sizeof((const struct text[]){ __VA_ARGS__ }) / sizeof(struct text))
+#define PIECE(f) (fragments[F_##f])
+
+static struct text sql_fill(struct compiler *, enum fragment, const struct text *, size_t n);
+static struct text both(struct compiler *, struct text a, struct text b);
+static struct search_param *bind_new(struct compiler *, size_t *at);
+static struct text bind_text(struct compiler *, struct text);
+static struct text bind_integer(struct compiler *, int64_t);
+static struct text bind_number(struct compiler *, double);
+static struct text bind_key(struct compiler *, struct text key);
+static struct text bind_experiments(struct compiler *);
+static struct text bind_one(struct compiler *);
+static uint64_t hash_request(const struct search_request *);
+static bool tokens_check(struct compiler *, const struct key *, size_t n);
+static struct text compare(struct compiler *, const struct condition *, struct text left, bool nan);
+static struct text tree_sql(struct compiler *, const struct node *, const struct view *);
+static struct text condition_sql(struct compiler *, const struct condition *, const struct view *);
+static struct text run_value_sql(struct compiler *, const struct condition *, const struct view *);
+static struct text filter_sql(struct compiler *, const struct view *);
+static bool compile_general(struct compiler *);
+static struct key general_key(struct compiler *, const struct order *, size_t at);
+static struct text general_from(struct compiler *, struct text *where, struct text *identity);
+static bool runs_walkable(struct compiler *, struct walk *);
+static bool compile_walk(struct compiler *, struct walk *);
+
+bool
+search_compile(struct arena *arena, const struct search_request *request, struct search_query *query, struct search_error *error)
+{
+	struct compiler c = { .arena = arena, .request = request, .query = query, .error = error };
+	struct walk walk = { 0 };
+
+	*query = (struct search_query){ .token_hash = hash_request(request) };
+	error->message[0] = '\0';
+	error->at = 0;
+	if (request->kind == SEARCH_DATASETS)
+		return search_fail(error, SIZE_MAX, "Datasets of runs are listed without a filter");
+	c.orders = arena_array(arena, request->order_count + 4, sizeof(*c.orders));
+	c.order_count = request->order_count;
+	if (!parse_filter(arena, request->kind, request->filter, &c.filter, error) ||
+	    !parse_orders(arena, request->kind, request->orders, request->order_count, c.orders, error) ||
+	    !parse_check_comparators(arena, request->kind, c.filter, error))
+		return false;
+	if (request->limit < 0 || request->limit > INT32_MAX || request->offset < 0 || request->offset > INT32_MAX)
+		return search_fail(error, SIZE_MAX, "Page size or offset is out of range");
+	c.limit = request->limit + 1;
+	c.offset = request->offset;
+	if (request->kind == SEARCH_RUNS && runs_walkable(&c, &walk))
+		return compile_walk(&c, &walk);
+	return compile_general(&c);
+}
+
+static struct text
+sql_fill(struct compiler *c, enum fragment f, const struct text *args, size_t n)
+{
+	struct text form = fragments[f];
+	size_t size = 0;
+	char *out;
+
+	for (int pass = 0; pass < 2; pass++) {
+		out = pass == 0 ? NULL : arena_array(c->arena, size + 1, 1);
+		size = 0;
+		for (size_t i = 0; i < form.n; i++) {
+			if (form.s[i] == '{' && i + 2 < form.n && form.s[i + 1] >= '1' && form.s[i + 1] <= '9' && form.s[i + 2] == '}') {
+				size_t arg = (size_t)(form.s[i + 1] - '1');
+				PRECOND(arg < n);
+				if (out != NULL && args[arg].n > 0)
+					memcpy(out + size, args[arg].s, args[arg].n);
+				size += args[arg].n;
+				i += 2;
+			} else {
+				if (out != NULL)
+					out[size] = form.s[i];
+				size++;
+			}
+		}
+	}
+	return (struct text){ out, size };
+}
+
+static struct text
+both(struct compiler *c, struct text a, struct text b)
+{
+	if (a.n == 0 || text_eq(a, PIECE(TRUE)))
+		return b;
+	if (b.n == 0 || text_eq(b, PIECE(TRUE)))
+		return a;
+	return SQL(c, AND, a, b);
+}
+
+static struct search_param *
+bind_new(struct compiler *c, size_t *at)
+{
+	struct search_query *q = c->query;
+
+	if (q->param_count == c->room) {
+		struct search_param *more = arena_array(c->arena, c->room * 2 + 16, sizeof(*more));
+		if (c->room > 0)
+			memcpy(more, q->params, c->room * sizeof(*more));
+		q->params = more;
+		c->room = c->room * 2 + 16;
+	}
+	*at = ++q->param_count;
+	return &q->params[*at - 1];
+}
+
+static struct text
+bind(struct compiler *c, struct search_param param)
+{
+	static const enum fragment forms[] = { [SP_TEXT] = F_SP_TEXT, [SP_INT8] = F_SP_INT8, [SP_FLOAT8] = F_SP_FLOAT8, [SP_INT8S] = F_SP_INT8S, [SP_TEXTS] = F_SP_TEXTS };
+	size_t at;
+
+	*bind_new(c, &at) = param;
+	struct text number = text_format(c->arena, "%zu", at);
+	return sql_fill(c, forms[param.type], &number, 1);
+}
+
+static struct text
+bind_text(struct compiler *c, struct text t)
+{
+	return bind(c, (struct search_param){ .type = SP_TEXT, .text = t });
+}
+
+static struct text
+bind_integer(struct compiler *c, int64_t i)
+{
+	return bind(c, (struct search_param){ .type = SP_INT8, .i = i });
+}
+
+static struct text
+bind_number(struct compiler *c, double d)
+{
+	return bind(c, (struct search_param){ .type = SP_FLOAT8, .d = d });
+}
+
+static struct text
+bind_key(struct compiler *c, struct text key)
+{
+	return SQL(c, KEY, bind_text(c, key));
+}
+
+static struct text
+bind_experiments(struct compiler *c)
+{
+	if (c->experiments.n == 0)
+		c->experiments = bind(c, (struct search_param){ .type = SP_INT8S, .is = c->request->experiments, .n = c->request->experiment_count });
+	return c->experiments;
+}
+
+static struct text
+bind_one(struct compiler *c)
+{
+	if (c->one.n == 0)
+		c->one = bind_integer(c, c->request->experiments[0]);
+	return c->one;
+}
+
+/* What a token must agree on: all but page size and place. */
+static uint64_t
+hash_request(const struct search_request *r)
+{
+	struct buf b = { 0 };
+	uint64_t hash;
+
+	buf_printf(&b, "%d %d %zu ", (int)r->kind, (int)r->view, r->filter.n);
+	buf_text(&b, r->filter);
+	for (size_t i = 0; i < r->order_count; i++) {
+		buf_printf(&b, " %zu %d ", r->orders[i].key.n, r->orders[i].descending);
+		buf_text(&b, r->orders[i].key);
+		buf_byte(&b, '|');
+		buf_text(&b, r->orders[i].dataset_name);
+		buf_byte(&b, '|');
+		buf_text(&b, r->orders[i].dataset_digest);
+	}
+	for (size_t i = 0; i < r->experiment_count; i++)
+		buf_printf(&b, " %lld", (long long)r->experiments[i]);
+	for (size_t i = 0; i < r->dataset_count * 2; i++) {
+		buf_printf(&b, " %zu ", r->datasets[i].n);
+		buf_text(&b, r->datasets[i]);
+	}
+	hash = text_hash(buf_view(&b));
+	buf_free(&b);
+	return hash;
+}
+
+/* Reads the request's token and checks its values against the types of the sort keys. */
+static bool
+tokens_check(struct compiler *c, const struct key *keys, size_t n)
+{
+	const struct search_request *r = c->request;
+	int64_t i;
+	double d;
+
+	if (r->page_token.n == 0)
+		return true;
+	if (!token_read(c->arena, r->page_token, c->query->token_hash, n, &c->token, c->error))
+		return false;
+	if (c->token.is_offset) {
+		c->offset += c->token.offset;
+		return true;
+	}
+	for (size_t k = 0; k < n; k++) {
+		struct text v = c->token.values[k];
+		bool good = v.s == NULL ? keys[k].nullable : keys[k].type == KEY_TEXT || (keys[k].type == KEY_INTEGER ? text_int(v, &i) : text_double(v, &d));
+		if (!good)
+			return search_fail(c->error, SIZE_MAX, "Invalid page token, it is damaged");
+	}
+	c->continues = true;
+	return true;
+}
+
+/* A backslash in MLflow's LIKE means itself. */
+static struct text
+like_pattern(struct compiler *c, struct text t)
+{
+	char *out = arena_array(c->arena, t.n * 2 + 1, 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < t.n; i++) {
+		if (t.s[i] == '\\')
+			out[n++] = '\\';
+		out[n++] = t.s[i];
+	}
+	return (struct text){ out, n };
+}
+
+static struct text
+bind_value(struct compiler *c, const struct condition *condition)
+{
+	bool integer = condition->attribute != NULL && (condition->attribute->type == AT_ID || condition->is_integer);
+
+	if (condition->list_count > 0 && condition->attribute != NULL && condition->attribute->type == AT_ID) {
+		int64_t *ids = arena_array(c->arena, condition->list_count, sizeof(*ids));
+		for (size_t i = 0; i < condition->list_count; i++)
+			PRECOND(text_int(text_trim(condition->list[i]), &ids[i]));
+		return bind(c, (struct search_param){ .type = SP_INT8S, .is = ids, .n = condition->list_count });
+	}
+	if (condition->list_count > 0)
+		return bind(c, (struct search_param){ .type = SP_TEXTS, .ts = condition->list, .n = condition->list_count });
+	if (integer)
+		return bind_integer(c, condition->integer);
+	if (condition->is_number)
+		return bind_number(c, condition->number);
+	if (condition->compare == CMP_LIKE || condition->compare == CMP_ILIKE)
+		return bind_text(c, like_pattern(c, condition->text));
+	return bind_text(c, condition->text);
+}
+
+/* nan: the left side may be NaN. */
+static struct text
+compare(struct compiler *c, const struct condition *condition, struct text left, bool nan)
+{
+	static const enum fragment plain[] = { F_EQ, F_NE, F_LT, F_LE, F_GT, F_GE, F_LIKE, F_ILIKE, F_RLIKE, F_IN, F_IS_NULL, F_FALSE };
+	enum compare how = condition->compare;
+	enum fragment f = plain[how];
+	struct text args[2] = { left, bind_value(c, condition) };
+
+	if (condition->list_count > 0)
+		f = (how == CMP_NE) != condition->negated ? F_NOT_IN : F_IN;
+	else if (condition->negated)
+		f = how == CMP_LIKE ? F_NOT_LIKE : how == CMP_ILIKE ? F_NOT_ILIKE : F_NOT_RLIKE;
+	else if (nan && how == CMP_GT)
+		f = F_GT_NAN;
+	else if (nan && how == CMP_GE)
+		f = F_GE_NAN;
+	return sql_fill(c, f, args, 2);
+}
+
+static struct text
+filter_sql(struct compiler *c, const struct view *view)
+{
+	return c->filter == NULL ? PIECE(TRUE) : tree_sql(c, c->filter, view);
+}
+
+static struct text
+tree_sql(struct compiler *c, const struct node *n, const struct view *view)
+{
+	struct text all = TEXT_NONE;
+
+	if (n->kind == NODE_CONDITION)
+		return condition_sql(c, &n->condition, view);
+	if (n->kind == NODE_NOT)
+		return SQL(c, NOT, tree_sql(c, n->first, view));
+	for (const struct node *part = n->first; part != NULL; part = part->next) {
+		struct text one = tree_sql(c, part, view);
+		all = all.n == 0 ? one : n->kind == NODE_AND ? SQL(c, AND, all, one) : SQL(c, OR, all, one);
+	}
+	return n->kind == NODE_AND && n->first->next != NULL ? SQL(c, BRACKETS, all) : all;
+}
+
+static enum fragment
+table_of(enum entity entity)
+{
+	return entity == ENTITY_METRIC ? F_TABLE_METRIC : entity == ENTITY_PARAM ? F_TABLE_PARAM : F_TABLE_TAG;
+}
+
+static struct text
+aggregate_sql(struct compiler *c, enum aggregate aggregate, struct text run, struct text key, struct text base)
+{
+	enum fragment f = aggregate == AGGREGATE_MIN ? F_AGGREGATE_MIN : aggregate == AGGREGATE_MAX ? F_AGGREGATE_MAX : F_AGGREGATE_LAST;
+	struct text args[] = { run, bind_key(c, key), bind_key(c, base), bind_experiments(c) };
+
+	return sql_fill(c, f, args, 4);
+}
+
+static struct text
+run_value_sql(struct compiler *c, const struct condition *d, const struct view *view)
+{
+	struct text table = fragments[table_of(d->entity)], key;
+
+	if (d->compare == CMP_NULL) {
+		struct text args[] = { table, view->run, bind_key(c, d->key) };
+		return sql_fill(c, d->negated ? (view->probe ? F_PROBE_THERE : F_EXISTS_THERE) : view->probe ? F_PROBE_MISSING : F_EXISTS_MISSING, args, 3);
+	}
+	struct text condition = compare(c, d, d->entity == ENTITY_PARAM && d->is_number ? PIECE(P_NUMBER) : PIECE(P_VALUE), d->entity == ENTITY_METRIC);
+	if (d->aggregate != AGGREGATE_NONE)
+		return SQL(c, AGGREGATE_CONDITION, aggregate_sql(c, d->aggregate, view->run, d->key, d->base), condition);
+	key = bind_key(c, d->key);
+	struct text args[] = { table, view->run, key, condition };
+	return sql_fill(c, view->probe ? F_PROBE : F_EXISTS, args, 4);
+}
+
+static struct text
+logged_model_datasets(struct compiler *c)
+{
+	const struct search_request *r = c->request;
+	struct text all = TEXT_NONE;
+
+	for (size_t i = 0; i < r->dataset_count; i++) {
+		struct text name = bind_text(c, r->datasets[2 * i]), digest = r->datasets[2 * i + 1];
+		struct text one = digest.n == 0 ? SQL(c, P_DATASET, name) : SQL(c, P_DATASET_DIGEST, name, bind_text(c, digest));
+		all = all.n == 0 ? one : SQL(c, OR, all, one);
+	}
+	return all.n == 0 ? PIECE(TRUE) : all;
+}
+
+static const char *
+status_number(struct text name)
+{
+	return text_is_nocase(name, "READY") || text_is_nocase(name, "LOGGED_MODEL_READY")       ? "2"
+	    : text_is_nocase(name, "PENDING") || text_is_nocase(name, "LOGGED_MODEL_PENDING")     ? "1"
+	    : text_is_nocase(name, "FAILED") || text_is_nocase(name, "LOGGED_MODEL_UPLOAD_FAILED") ? "3"
+												   : NULL;
+}
+
+static struct text
+condition_sql(struct compiler *c, const struct condition *d, const struct view *view)
+{
+	static const struct {
+		enum fragment has, there, missing;
+	} tags[] = {
+		[SEARCH_EXPERIMENTS] = { F_EXPERIMENT_TAG, F_EXPERIMENT_TAG_THERE, F_EXPERIMENT_TAG_MISSING },
+		[SEARCH_LOGGED_MODELS] = { F_LOGGED_MODEL_TAG, F_LOGGED_MODEL_TAG_THERE, F_LOGGED_MODEL_TAG_MISSING },
+		[SEARCH_REGISTERED_MODELS] = { F_REGISTERED_MODEL_TAG, F_REGISTERED_MODEL_TAG_THERE, F_REGISTERED_MODEL_TAG_MISSING },
+		[SEARCH_MODEL_VERSIONS] = { F_VERSION_TAG, F_VERSION_TAG_THERE, F_VERSION_TAG_MISSING },
+	};
+	enum search_kind kind = c->request->kind;
+
+	if (d->entity == ENTITY_ATTRIBUTE) {
+		struct condition mapped = *d;
+		if (d->attribute->column == F_LOGGED_MODEL_STATUS && d->list_count == 0 && status_number(d->text) != NULL)
+			mapped.text = text_from(status_number(d->text));
+		struct text condition = compare(c, &mapped, fragments[d->attribute->column], false);
+		return kind == SEARCH_RUNS && !view->joined ? SQL(c, PROBE_RUN, view->run, condition) : condition;
+	}
+	if (kind == SEARCH_RUNS && d->entity == ENTITY_DATASET) {
+		struct text left = text_is(d->key, "name") ? PIECE(DATASET_NAME) : text_is(d->key, "digest") ? PIECE(DATASET_DIGEST) : PIECE(DATASET_CONTEXT);
+		return SQL(c, DATASET, view->run, compare(c, d, left, false));
+	}
+	if (kind == SEARCH_RUNS)
+		return run_value_sql(c, d, view);
+	struct text key = bind_text(c, d->key);
+	if (d->entity == ENTITY_METRIC)
+		return SQL(c, LOGGED_MODEL_METRIC, key, compare(c, d, PIECE(P_VALUE), true), logged_model_datasets(c));
+	if (d->entity == ENTITY_PARAM)
+		return SQL(c, LOGGED_MODEL_PARAM, key, compare(c, d, PIECE(P_VALUE), false));
+	if (d->compare == CMP_NULL)
+		return sql_fill(c, d->negated ? tags[kind].there : tags[kind].missing, &key, 1);
+	struct text args[] = { key, compare(c, d, PIECE(P_VALUE), false) };
+	return sql_fill(c, tags[kind].has, args, 2);
+}
+
+/* The first condition of the filter for which find() says so; conditions under OR and NOT count too. */
+static const struct condition *
+tree_find(const struct node *n, bool (*find)(const struct condition *))
+{
+	if (n == NULL)
+		return NULL;
+	if (n->kind == NODE_CONDITION)
+		return find(&n->condition) ? &n->condition : NULL;
+	for (const struct node *part = n->first; part != NULL; part = part->next) {
+		const struct condition *found = tree_find(part, find);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
+}
+
+static bool
+is_prompt_tag(const struct condition *d)
+{
+	return d->entity == ENTITY_TAG && text_is(d->key, "mlflow.prompt.is_prompt");
+}
+
+static bool
+is_metric(const struct condition *d)
+{
+	return d->entity == ENTITY_METRIC;
+}
+
+/* Prompts are shown only to a filter that asks for them; a condition on their tag is dropped otherwise, since models do not have it. */
+static struct text
+registry_filter(struct compiler *c, enum fragment no_prompt)
+{
+	static const struct view view = { 0 };
+	const struct condition *tag = tree_find(c->filter, is_prompt_tag);
+	struct text where = TEXT_NONE;
+
+	if (tag != NULL && ((tag->compare == CMP_EQ && text_is_nocase(tag->text, "true")) || (tag->compare == CMP_NE && text_is_nocase(tag->text, "false"))))
+		return filter_sql(c, &view);
+	if (tag == NULL)
+		return both(c, fragments[no_prompt], filter_sql(c, &view));
+	if (c->filter->kind == NODE_CONDITION)
+		return fragments[no_prompt];
+	if (c->filter->kind != NODE_AND)
+		return both(c, fragments[no_prompt], SQL(c, BRACKETS, filter_sql(c, &view)));
+	for (const struct node *part = c->filter->first; part != NULL; part = part->next)
+		if (part->kind != NODE_CONDITION || !is_prompt_tag(&part->condition))
+			where = both(c, where, tree_sql(c, part, &view));
+	return both(c, fragments[no_prompt], where);
+}
+
+static struct text
+readable(struct compiler *c, struct text where)
+{
+	struct text marker = text_from(c->request->readable);
+
+	return marker.n == 0 || text_is(marker, "true") ? where : both(c, where, SQL(c, BRACKETS, marker));
+}
+
+/* Everything but keys and page: from, where and the identity. */
+static struct text
+general_from(struct compiler *c, struct text *where, struct text *identity)
+{
+	static const struct view view = { 0 };
+	enum search_view shown = c->request->view;
+
+	switch (c->request->kind) {
+	case SEARCH_RUNS: {
+		struct view runs = { .run = PIECE(RUN_IDENTITY), .joined = true };
+		struct text which = c->request->experiment_count == 1 ? SQL(c, RUN_ONE, bind_one(c)) : SQL(c, RUN_EACH, bind_experiments(c));
+		*identity = PIECE(RUN_IDENTITY);
+		*where = both(c, which, shown == VIEW_ALL ? PIECE(TRUE) : shown == VIEW_DELETED ? PIECE(DEAD) : PIECE(ALIVE));
+		*where = readable(c, both(c, *where, filter_sql(c, &runs)));
+		return PIECE(RUNS);
+	}
+	case SEARCH_EXPERIMENTS:
+		*identity = PIECE(EXPERIMENT_ID);
+		*where = shown == VIEW_ALL ? PIECE(TRUE) : shown == VIEW_DELETED ? PIECE(EXPERIMENT_DEAD) : PIECE(EXPERIMENT_ALIVE);
+		*where = readable(c, both(c, *where, filter_sql(c, &view)));
+		return PIECE(EXPERIMENTS);
+	case SEARCH_LOGGED_MODELS:
+		*identity = PIECE(LOGGED_MODEL_IDENTITY);
+		*where = shown == VIEW_ALL ? SQL(c, LOGGED_MODEL_ANY, bind_experiments(c))
+		    : shown == VIEW_DELETED ? SQL(c, LOGGED_MODEL_DEAD, bind_experiments(c))
+					    : SQL(c, LOGGED_MODEL_ALIVE, bind_experiments(c));
+		*where = readable(c, both(c, *where, filter_sql(c, &view)));
+		if (c->request->dataset_count > 0 && tree_find(c->filter, is_metric) == NULL)
+			*where = both(c, *where, SQL(c, LOGGED_MODEL_DATASET, logged_model_datasets(c)));
+		return PIECE(LOGGED_MODELS);
+	case SEARCH_REGISTERED_MODELS:
+		*identity = PIECE(REGISTERED_MODEL_IDENTITY);
+		*where = readable(c, registry_filter(c, F_REGISTERED_MODEL_NO_PROMPT));
+		return PIECE(REGISTERED_MODELS);
+	case SEARCH_MODEL_VERSIONS:
+		*identity = PIECE(VERSION_IDENTITY);
+		*where = readable(c, both(c, PIECE(VERSION_ALIVE), registry_filter(c, F_VERSION_NO_PROMPT)));
+		return PIECE(VERSIONS);
+	case SEARCH_DATASETS:
+		break;
+	}
+	PRECOND(false);
+}
+
+static struct key
+general_key(struct compiler *c, const struct order *o, size_t at)
+{
+	struct key k = { .descending = o->descending, .nullable = true, .type = KEY_TEXT, .name = text_format(c->arena, "k%zu", at) };
+
+	if (o->attribute != NULL) {
+		k.expression = fragments[o->attribute->column];
+		k.type = o->attribute->type == AT_TEXT ? KEY_TEXT : KEY_INTEGER;
+		k.nullable = (o->attribute->uses & AT_NULLABLE) != 0;
+	} else if (c->request->kind == SEARCH_LOGGED_MODELS) {
+		struct text datasets = PIECE(TRUE), key = bind_text(c, o->key);
+		if (o->dataset_name.n > 0 && o->dataset_digest.n > 0)
+			datasets = SQL(c, P_DATASET_DIGEST, bind_text(c, o->dataset_name), bind_text(c, o->dataset_digest));
+		else if (o->dataset_name.n > 0)
+			datasets = SQL(c, P_DATASET, bind_text(c, o->dataset_name));
+		k.expression = SQL(c, LOGGED_MODEL_ORDER, key, datasets);
+		k.type = KEY_FLOAT;
+	} else if (o->aggregate != AGGREGATE_NONE) {
+		k.expression = aggregate_sql(c, o->aggregate, PIECE(RUN_IDENTITY), o->key, o->base);
+		k.type = KEY_FLOAT;
+	} else {
+		k.expression = SQL(c, PROBE, fragments[table_of(o->entity)], PIECE(RUN_IDENTITY), bind_key(c, o->key), PIECE(P_VALUE));
+		k.type = o->entity == ENTITY_METRIC ? KEY_FLOAT : KEY_TEXT;
+	}
+	return k;
+}
+
+/* MLflow's last sort keys of each search, unless the request names them. */
+static void
+orders_complete(struct compiler *c)
+{
+	static const struct {
+		enum search_kind kind;
+		enum fragment column;
+		enum attribute_type type;
+		bool descending, alone; /* alone: only when the request has no order at all */
+	} last[] = {
+		{ SEARCH_RUNS, F_RUN_START_TIME, AT_INTEGER, true, false },
+		{ SEARCH_RUNS, F_RUN_RUN_ID, AT_TEXT, false, false },
+		{ SEARCH_EXPERIMENTS, F_EXPERIMENT_CREATION_TIME, AT_INTEGER, true, true },
+		{ SEARCH_EXPERIMENTS, F_EXPERIMENT_ID, AT_INTEGER, false, true },
+		{ SEARCH_EXPERIMENTS, F_EXPERIMENT_ID, AT_INTEGER, true, false },
+		{ SEARCH_LOGGED_MODELS, F_LOGGED_MODEL_CREATION_TIME, AT_INTEGER, true, false },
+		{ SEARCH_LOGGED_MODELS, F_LOGGED_MODEL_MODEL_ID, AT_TEXT, false, false },
+		{ SEARCH_REGISTERED_MODELS, F_REGISTERED_MODEL_NAME, AT_TEXT, false, false },
+		{ SEARCH_MODEL_VERSIONS, F_VERSION_LAST_UPDATE_TIME, AT_INTEGER, true, true },
+		{ SEARCH_MODEL_VERSIONS, F_VERSION_NAME, AT_TEXT, false, false },
+		{ SEARCH_MODEL_VERSIONS, F_VERSION_VERSION, AT_INTEGER, true, false },
+	};
+	size_t given = c->order_count;
+
+	for (size_t i = 0; i < sizeof(last) / sizeof(*last); i++) {
+		bool named = last[i].kind != c->request->kind || (last[i].alone && given > 0);
+		for (size_t j = 0; j < c->order_count && !named; j++)
+			named = c->orders[j].attribute != NULL && c->orders[j].attribute->column == last[i].column;
+		if (named)
+			continue;
+		struct attribute *a = ARENA_NEW(c->arena, struct attribute);
+		*a = (struct attribute){ last[i].kind, "", last[i].column, last[i].type, AT_ORDER };
+		c->orders[c->order_count++] = (struct order){ .attribute = a, .descending = last[i].descending };
+	}
+}
+
+static struct text
+bind_token_value(struct compiler *c, const struct key *k, struct text v)
+{
+	int64_t i = 0;
+	double d = 0;
+
+	if (k->type == KEY_INTEGER && text_int(v, &i))
+		return bind_integer(c, i);
+	if (k->type == KEY_FLOAT && text_double(v, &d))
+		return bind_number(c, d);
+	return bind_text(c, v);
+}
+
+/* Rows behind the token's in the order of the keys. */
+static struct text
+general_after(struct compiler *c, const struct key *keys, size_t n)
+{
+	struct text after = PIECE(FALSE);
+
+	for (size_t i = n; i-- > 0;) {
+		const struct key *k = &keys[i];
+		struct text v = c->token.values[i], beyond, same;
+		if (v.s == NULL) {
+			same = SQL(c, K_IS_NULL, k->name);
+			after = SQL(c, K_THEN, PIECE(FALSE), same, after);
+			continue;
+		}
+		struct text args[] = { k->name, bind_token_value(c, k, v) };
+		same = sql_fill(c, F_K_SAME, args, 2);
+		if (k->type == KEY_FLOAT && k->descending && text_is(v, "NaN"))
+			beyond = SQL(c, K_IS_NULL, k->name);
+		else if (k->type == KEY_FLOAT)
+			beyond = sql_fill(c, k->descending ? F_K_LT_NAN : F_K_GT_NAN, args, 2);
+		else if (k->nullable)
+			beyond = sql_fill(c, k->descending ? F_K_LT_NULL : F_K_GT_NULL, args, 2);
+		else
+			beyond = sql_fill(c, k->descending ? F_K_LT : F_K_GT, args, 2);
+		after = SQL(c, K_THEN, beyond, same, after);
+	}
+	return after;
+}
+
+static bool
+compile_general(struct compiler *c)
+{
+	struct text where, identity, from, made = TEXT_NONE, shown = TEXT_NONE, order = TEXT_NONE, comma = TEXT_NONE;
+	struct key *keys;
+
+	if (c->request->count_only) {
+		from = general_from(c, &where, &identity);
+		c->query->sql = SQL(c, GENERAL_COUNT, from, where);
+		return true;
+	}
+	orders_complete(c);
+	keys = arena_array(c->arena, c->order_count + 1, sizeof(*keys));
+	for (size_t i = 0; i < c->order_count; i++) {
+		struct key *k = &keys[i];
+		*k = general_key(c, &c->orders[i], i + 1);
+		made = SQL(c, K_MADE, made, k->expression, k->name);
+		shown = SQL(c, K_SHOWN, shown, k->name);
+		struct text args[] = { comma, k->name, k->descending ? PIECE(DESC) : PIECE(ASC) };
+		enum fragment f = k->type == KEY_FLOAT ? F_K_CLASS : !k->descending ? F_K_ASC : k->nullable ? F_K_DESC_NULLS : F_K_DESC;
+		order = text_format(c->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(order), TEXT_ARG(sql_fill(c, f, args, 3)));
+		comma = PIECE(COMMA);
+	}
+	if (!tokens_check(c, keys, c->order_count))
+		return false;
+	from = general_from(c, &where, &identity);
+	struct text after = c->continues ? general_after(c, keys, c->order_count) : PIECE(TRUE);
+	struct text offset = c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE;
+	struct text args[] = { shown, identity, made, from, where, after, order, bind_integer(c, c->limit), offset };
+	c->query->sql = sql_fill(c, F_GENERAL, args, 9);
+	c->query->sort_columns = c->order_count;
+	return true;
+}
+
+static bool
+runs_walkable(struct compiler *c, struct walk *w)
+{
+	(void)c;
+	(void)w;
+	return false;
+}
+
+static bool
+compile_walk(struct compiler *c, struct walk *w)
+{
+	(void)w;
+	return compile_general(c);
+}
