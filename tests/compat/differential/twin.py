@@ -20,6 +20,8 @@ RANDOM_NAME = re.compile(r"^[a-z]+-[a-z]+-\d{1,4}$")
 # An experiment id inside text. Ids below FIRST_ID are left alone: they look like any number.
 FIRST_ID = 300
 EXPERIMENT = re.compile(r"(^|id=|[iI][dD] |experiment |value |'|mlflow-artifacts:/)([3-9]\d\d|[1-9]\d{3,8})(?![\w.])")
+# MLflow prints Python sets, whose order changes from process to process.
+PYTHON_SET = re.compile(r"\{('[^{}:]*')\}")
 # Nobody is asked to show the SQL text MLflow puts into its messages.
 SQL_TEXT = "<SQL text>"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -276,6 +278,7 @@ class Twin:
             s = HEX.sub("<hex>", s)
             if key in WITH_IDS:
                 s = EXPERIMENT.sub(lambda m: m.group(1) + f"<{ids.get(m.group(2), 'some experiment')}>", s)
+            s = PYTHON_SET.sub(lambda m: "{" + ", ".join(sorted(m.group(1).split(", "))) + "}", s)
             if key == "message" and "[SQL:" in s:
                 return SQL_TEXT
             if RANDOM_NAME.match(s) and key in ("run_name", "runName", "name", "value"):
