@@ -2,7 +2,7 @@
 
 import type { ComponentChildren, JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { word, type Column } from './axis';
+import { type Column } from './axis';
 import { ChartCanvas, ChartCard, NoChart, type At } from './card';
 import type { Draw } from './export';
 import { fit, textWidth } from './pen';
@@ -116,17 +116,7 @@ export function Bar(props: BarProps): JSX.Element {
 					setHit(p && i !== undefined ? { i, at: p } : null);
 				}}
 				tipAt={hit?.at}
-				tip={
-					hit && (
-						<RunTip
-							run={runs[hit.i]!}
-							rows={[
-								[y.name, y.raw[hit.i] === undefined ? 'none' : String(y.raw[hit.i])],
-								['short', word(y, hit.i)],
-							]}
-						/>
-					)
-				}
+				tip={hit && <RunTip run={runs[hit.i]!} rows={[[y.name, y.raw[hit.i] === undefined ? 'none' : String(y.raw[hit.i])]]} />}
 			/>
 		</ChartCard>
 	);

@@ -96,7 +96,7 @@ export function Contour(props: ContourProps): JSX.Element {
 			for (const band of bandsOf(field, levels, px, py)) {
 				const colour = colourOf((band.lo + band.hi) / 2);
 				/* The thin edge in its own colour hides the seams between triangles. */
-				for (const polygon of band.polygons) pen.path(polygon, { fill: colour, stroke: colour, width: 0.6, close: true });
+				for (const polygon of band.polygons) pen.path(polygon, { fill: colour, stroke: colour, width: 1, close: true });
 			}
 			for (const level of levels.slice(1, -1)) {
 				const line = isolineOf(field, level, px, py);

@@ -45,9 +45,10 @@ export function Explore(props: ExploreProps): JSX.Element {
 		const params = table.params.map((k) => `params.${k}`);
 		const varied = params.filter((k) => table.differs(k));
 		const numeric = varied.filter((k) => table.column(k).kind === 'number');
-		const metrics = table.metrics.filter((k) => !k.startsWith('system/')).map((k) => `metrics.${k}`);
-		const all = metrics.length ? metrics : table.metrics.map((k) => `metrics.${k}`);
-		return { params, varied, numeric, metrics: all };
+		/* Metrics that differ between the runs, those of the machine last. */
+		const rank = (k: string) => (k.startsWith('metrics.system/') ? 2 : 0) + (table.column(k).distinct > 1 ? 0 : 1);
+		const metrics = table.metrics.map((k) => `metrics.${k}`).sort((a, b) => rank(a) - rank(b));
+		return { params, varied, numeric, metrics };
 	}, [table]);
 	const pick = (name: string, fallback: string | undefined): string => {
 		const asked = q.get(p + name);
@@ -56,6 +57,9 @@ export function Explore(props: ExploreProps): JSX.Element {
 	const put = (name: string) => (v: string) => setQuery({ [p + name]: v });
 	const flag = (name: string) => q.get(p + name) === '1';
 	const setFlag = (name: string) => (on: boolean) => setQuery({ [p + name]: on ? '1' : null });
+	/* A log axis where the values span decades, unless the URL says otherwise. */
+	const log = (name: string, c: Column) => c.positive && c.kind === 'number' && (q.get(p + name) === null ? suitsLog(c) : flag(name));
+	const setLog = (name: string) => (on: boolean) => setQuery({ [p + name]: on ? '1' : '0' });
 	const named = (key: string): Column => ({ ...table.column(key), name: bare(key) });
 	const useColumn = (key: string) => useMemo(() => (key ? named(key) : null), [key, table]);
 
@@ -78,7 +82,7 @@ export function Explore(props: ExploreProps): JSX.Element {
 		y = useColumn(yKey),
 		z = useColumn(zKey),
 		c = useColumn(cKey);
-	const height = props.height ?? 420;
+	const height = innerWidth < 720 ? 320 : (props.height ?? 420);
 
 	const asked = q.get(p + 'axes');
 	const axisKeys = useMemo(() => {
@@ -120,15 +124,15 @@ export function Explore(props: ExploreProps): JSX.Element {
 				x={x}
 				y={y}
 				colour={c}
-				logX={flag('logx') && x.positive}
-				logY={flag('logy') && y.positive}
+				logX={log('logx', x)}
+				logY={log('logy', y)}
 				height={height}
 				controls={
 					<>
 						<KeyPicker word="x" value={xKey} groups={groups} set={put('x')} />
 						<KeyPicker word="y" value={yKey} groups={groups} set={put('y')} />
 						<KeyPicker word="Colour" value={cKey} groups={groups} none="Run" set={put('colour')} />
-						<Logs x={x} y={y} flag={flag} set={setFlag} />
+						<Logs x={x} y={y} log={log} set={setLog} />
 					</>
 				}
 			/>
@@ -139,7 +143,7 @@ export function Explore(props: ExploreProps): JSX.Element {
 				runs={runs}
 				group={x}
 				y={y}
-				logY={flag('logy') && y.positive}
+				logY={log('logy', y)}
 				height={height}
 				controls={
 					<>
@@ -151,7 +155,7 @@ export function Explore(props: ExploreProps): JSX.Element {
 							set={(v) => setQuery({ [p + 'x']: v || null })}
 						/>
 						<KeyPicker word="y" value={yKey} groups={groups.slice(1)} set={put('y')} />
-						<Logs y={y} flag={flag} set={setFlag} />
+						<Logs y={y} log={log} set={setLog} />
 					</>
 				}
 			/>
@@ -163,8 +167,8 @@ export function Explore(props: ExploreProps): JSX.Element {
 				x={x}
 				y={y}
 				z={z}
-				logX={flag('logx')}
-				logY={flag('logy')}
+				logX={log('logx', x)}
+				logY={log('logy', y)}
 				reverse={flag('rev')}
 				lowest={lessIsBetter(z.name)}
 				height={height}
@@ -174,7 +178,7 @@ export function Explore(props: ExploreProps): JSX.Element {
 						<KeyPicker word="y" value={yKey} groups={groups} set={put('y')} />
 						<KeyPicker word="z" value={zKey} groups={[groups[1]!, groups[0]!]} set={put('z')} />
 						<Check word="Reverse colours" title="Light for low values" on={flag('rev')} set={setFlag('rev')} />
-						<Logs x={x} y={y} flag={flag} set={setFlag} />
+						<Logs x={x} y={y} log={log} set={setLog} />
 					</>
 				}
 			/>
@@ -197,26 +201,25 @@ export function Explore(props: ExploreProps): JSX.Element {
 	);
 }
 
-function Logs(props: { x?: Column; y: Column; flag: (n: string) => boolean; set: (n: string) => (on: boolean) => void }): JSX.Element {
-	const why = (c: Column) => (c.kind !== 'number' ? 'Not a number' : c.positive ? undefined : 'Has values of 0 or less');
+function Logs(props: {
+	x?: Column;
+	y: Column;
+	log: (n: string, c: Column) => boolean;
+	set: (n: string) => (on: boolean) => void;
+}): JSX.Element {
+	const one = (name: string, word: string, c: Column) => (
+		<Check
+			word={word}
+			on={props.log(name, c)}
+			disabled={c.kind !== 'number' || !c.positive}
+			title={c.kind !== 'number' ? 'Not a number' : c.positive ? undefined : 'Has values of 0 or less'}
+			set={props.set(name)}
+		/>
+	);
 	return (
 		<>
-			{props.x && (
-				<Check
-					word={suitsLog(props.x) ? 'log x (spans decades)' : 'log x'}
-					on={props.flag('logx') && props.x.positive}
-					disabled={props.x.kind !== 'number' || !props.x.positive}
-					title={why(props.x)}
-					set={props.set('logx')}
-				/>
-			)}
-			<Check
-				word="log y"
-				on={props.flag('logy') && props.y.positive}
-				disabled={props.y.kind !== 'number' || !props.y.positive}
-				title={why(props.y)}
-				set={props.set('logy')}
-			/>
+			{props.x && one('logx', 'log x', props.x)}
+			{one('logy', 'log y', props.y)}
 		</>
 	);
 }

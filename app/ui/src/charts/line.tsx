@@ -32,7 +32,8 @@ export interface LineProps {
 	window?: Window;
 	onWindow?: (w: Window) => void;
 	height?: number;
-	lowest?: boolean;
+	/** Which way is better; null: not known, and nothing is called better. */
+	better?: 'less' | 'more' | null;
 	busy?: boolean;
 	controls?: ComponentChildren;
 	note?: ComponentChildren;
@@ -262,7 +263,7 @@ export function LineChart(props: LineProps): JSX.Element {
 				onKey={key}
 				cursor="crosshair"
 			/>
-			<LineKey lines={lines} axis={props.x} at={at} span={frame.x} rows={props.rows ?? 5} lowest={props.lowest ?? false} />
+			<LineKey lines={lines} axis={props.x} at={at} span={frame.x} rows={props.rows ?? 4} better={props.better ?? null} />
 		</ChartCard>
 	);
 }
@@ -326,17 +327,18 @@ function LineKey(props: {
 	at: number | null;
 	span: { lo: number; hi: number };
 	rows: number;
-	lowest: boolean;
+	better: 'less' | 'more' | null;
 }): JSX.Element | null {
 	const t = theme.value;
 	const [all, setAll] = useState(false);
+	const lowest = props.better === 'less';
 	const rows = props.lines
 		.map((l) => {
 			const i = props.at === null ? l.curve.x.length - 1 : nearest(l.curve.x, props.at, slack(props.span));
 			return { run: l.run, curve: l.curve, i, value: i < 0 ? NaN : props.at === null ? l.curve.last[i]! : l.smoothed[i]! };
 		})
 		.filter((r) => r.i >= 0)
-		.sort((a, b) => (Number.isNaN(a.value) ? 1 : Number.isNaN(b.value) ? -1 : props.lowest ? a.value - b.value : b.value - a.value));
+		.sort((a, b) => (Number.isNaN(a.value) ? 1 : Number.isNaN(b.value) ? -1 : lowest ? a.value - b.value : b.value - a.value));
 	const base = rows.find((r) => r.run.baseline);
 	const shown = all ? rows : rows.slice(0, props.rows);
 	if (base && !shown.includes(base)) shown.push(base);
@@ -345,13 +347,13 @@ function LineKey(props: {
 		<div class="chart-key">
 			<p class="chart-key-head">
 				{props.at === null ? 'Last value' : xWord(props.axis, props.at)}
-				{rows.length > 1 && ` · ${props.lowest ? 'lowest' : 'highest'} first`}
+				{rows.length > 1 && ` · ${lowest ? 'lowest' : 'highest'} first`}
 			</p>
 			<ul>
 				{shown.map((r) => {
 					const stroke = strokeOf(r.run, t);
 					const delta = base && r !== base && base.value ? (r.value - base.value) / Math.abs(base.value) : NaN;
-					const better = isFinite(delta) && delta !== 0 ? (props.lowest ? delta < 0 : delta > 0) : null;
+					const better = props.better && isFinite(delta) && delta !== 0 ? (lowest ? delta < 0 : delta > 0) : null;
 					return (
 						<li key={r.run.run_id}>
 							<svg width="18" height="8" aria-hidden="true">

@@ -14,7 +14,7 @@ import { chartRun, curvesOf, historyOf, keptCurves, loadRuns, metricKeysOf, RUNS
 import { Explore, type ExploreKind } from './explore';
 import { saveCSV } from './export';
 import { LineChart, type Window, type XAxis } from './line';
-import { lessIsBetter, value, type Curve } from './series';
+import { betterOf, lessIsBetter, value, type Curve } from './series';
 import type { ChartRun } from './theme';
 import { short } from './ticks';
 import './charts.css';
@@ -186,7 +186,7 @@ export function Curves(props: CurvesProps): JSX.Element {
 				<input
 					class="field"
 					type="search"
-					placeholder="Metrics by regular expression"
+					placeholder="Find metrics (regex)"
 					aria-label="Metrics by regular expression"
 					aria-invalid={broken}
 					value={search}
@@ -418,7 +418,7 @@ function MetricChart(props: MetricChartProps): JSX.Element {
 			clip={props.clip}
 			window={props.window}
 			onWindow={props.setWindow}
-			lowest={lowest}
+			better={betterOf(props.metric)}
 			busy={busy}
 			height={single ? 90 : 190}
 			controls={controls}

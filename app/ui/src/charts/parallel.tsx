@@ -221,9 +221,20 @@ export function Parallel(props: ParallelProps): JSX.Element {
 							tip={hit && <RunTip run={runs[hit.i]!} rows={axes.map((c) => [c.name.replace(/^(params|metrics)\./, ''), word(c, hit.i)])} />}
 						/>
 						<div class="brush-row">
-							{axes.map((c) => (
-								<BrushFields key={c.name} axis={c} range={brushes[c.name] ?? null} set={(r) => set(c.name, r)} />
-							))}
+							{axes.map((c, k) => {
+								const f = frame(wide, height);
+								const room = Math.min(96, (axes.length > 1 ? f.at[1]! - f.at[0]! : 96) - 6);
+								return (
+									<BrushFields
+										key={c.name}
+										axis={c}
+										at={f.at[k]! - room / 2}
+										width={room}
+										range={brushes[c.name] ?? null}
+										set={(r) => set(c.name, r)}
+									/>
+								);
+							})}
 						</div>
 					</div>
 				</div>
@@ -265,12 +276,18 @@ function nearestLine(
 	return best < 0 ? null : { i: best, at: p };
 }
 
-function BrushFields(props: { axis: Column; range: [number, number] | null; set: (r: [number, number] | null) => void }): JSX.Element {
+function BrushFields(props: {
+	axis: Column;
+	at: number;
+	width: number;
+	range: [number, number] | null;
+	set: (r: [number, number] | null) => void;
+}): JSX.Element {
 	const { axis, range } = props;
 	const name = axis.name.replace(/^(params|metrics)\./, '');
 	if (axis.kind === 'category')
 		return (
-			<div class="brush">
+			<div class="brush" style={{ left: `${props.at}px`, width: `${props.width}px` }}>
 				{[0, 1].map((end) => (
 					<select
 						key={end}
@@ -296,7 +313,7 @@ function BrushFields(props: { axis: Column; range: [number, number] | null; set:
 			</div>
 		);
 	return (
-		<div class="brush">
+		<div class="brush" style={{ left: `${props.at}px`, width: `${props.width}px` }}>
 			{[0, 1].map((end) => (
 				<input
 					key={end}

@@ -109,9 +109,15 @@ export function sampling(curves: Curve[]): string {
 	return `1 of ${each} points, with each bucket's least and greatest`;
 }
 
-/** Whether less is better, judged by the name alone; the chart says which it took. */
-export function lessIsBetter(key: string): boolean {
-	return /(^|[^a-z])(loss|losses|err|error|errors|rmse|mse|mae|mape|rmsle|nll|ppl|perplexity|wer|cer|fid|latency|time|duration|cost|regret|bpb)([^a-z]|$)|loss$|error$/i.test(
-		key,
-	);
+const LESS =
+	/(^|[^a-z])(loss|losses|err|error|errors|rmse|mse|mae|mape|rmsle|nll|ppl|perplexity|wer|cer|fid|latency|regret|bpb)([^a-z]|$)|loss$|error$/i;
+const MORE =
+	/(^|[^a-z])(acc|accuracy|auc|auroc|auprc|r2|f1|fbeta|precision|recall|score|map|ap|bleu|rouge|reward|return|ndcg|mrr|iou|dice|psnr|ssim|kappa|mcc|hits?)([^a-z]|$)|accuracy$|score$/i;
+
+/** Which way is better, judged by the name alone; null where the name does not tell. The charts say which they took. */
+export function betterOf(key: string): 'less' | 'more' | null {
+	if (key.startsWith('system/')) return null;
+	return LESS.test(key) ? 'less' : MORE.test(key) ? 'more' : null;
 }
+
+export const lessIsBetter = (key: string): boolean => betterOf(key) === 'less';

@@ -132,7 +132,7 @@ export function short(v: number): string {
 	if (Number.isInteger(v) && a < 1e7) s = String(a);
 	else if (a >= 1e7 || a < 1e-3)
 		s = a
-			.toExponential(2)
+			.toExponential(3)
 			.replace(/\.?0+e/, 'e')
 			.replace('e+', 'e');
 	else s = a >= 1000 ? String(Number(a.toPrecision(6))) : String(Number(a.toPrecision(4)));

@@ -2,7 +2,7 @@
    and every picker are in the URL. */
 
 import type { JSX } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { aborted, explain } from '../api/client';
 import type { Run } from '../api/types';
 import { loadRuns, RunTable } from '../charts/data';
@@ -79,6 +79,13 @@ export default function Compare(): JSX.Element {
 		if ((t === 'curves') !== (tab === 'curves')) for (const name of ['x', 'y', 'z']) q.delete(name);
 		return href(`${path.value}?${q.toString().replace(/%2C/g, ',').replace(/%2F/g, '/')}`);
 	};
+	/* On a phone the tabs scroll sideways: the chosen one into sight. */
+	const tabs = useRef<HTMLElement>(null);
+	useEffect(() => {
+		const node = tabs.current, on = node?.querySelector<HTMLElement>('[aria-current]');
+		if (node && on && node.scrollWidth > node.clientWidth)
+			node.scrollLeft = on.offsetLeft - (node.clientWidth - on.offsetWidth) / 2;
+	}, [tab]);
 	const counts: Record<string, number | undefined> = { params: table?.params.length, metrics: table?.metrics.length };
 
 	return (
@@ -106,7 +113,7 @@ export default function Compare(): JSX.Element {
 					</label>
 				)}
 			</header>
-			<nav class="tabs" aria-label="What to compare">
+			<nav class="tabs" ref={tabs} aria-label="What to compare">
 				{TABS.map(([t, word]) => (
 					<a key={t} href={linkTo(t)} aria-current={t === tab ? 'page' : undefined}>
 						{word} {counts[t] !== undefined && <span class="muted">{counts[t]}</span>}

@@ -10,8 +10,7 @@ import { baseName, part, sizeWord, type ViewerProps } from './frame';
 import './viewers.css';
 
 const text = lazy(() => import('./text'));
-const media = (name: 'Html' | 'Pdf' | 'Audio' | 'Video') =>
-	lazy<ViewerProps>(() => import('./media').then((m) => ({ default: m[name] })));
+const media = (name: 'Html' | 'Pdf' | 'Audio' | 'Video') => lazy<ViewerProps>(() => import('./media').then((m) => ({ default: m[name] })));
 
 const VIEWERS: Record<string, ComponentType<ViewerProps>> = {
 	text,

@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { RunTable } from '../../charts/data';
 import { saveCSV } from '../../charts/export';
-import { lessIsBetter } from '../../charts/series';
+import { betterOf } from '../../charts/series';
 import { short } from '../../charts/ticks';
 import { when, duration, signedPercent } from '../../format';
 import { runColourVar } from '../../state/colour';
@@ -32,7 +32,7 @@ interface Row {
 	name: string;
 	fact: boolean;
 	differs: boolean;
-	low: boolean;
+	better: 'less' | 'more' | null;
 	text: (i: number) => string | undefined;
 	number: (i: number) => number;
 	best: number;
@@ -55,7 +55,7 @@ export function Values(props: ValuesProps): JSX.Element {
 				out.push({
 					name,
 					fact: true,
-					low: false,
+					better: null,
 					best: NaN,
 					differs: new Set(texts).size > 1,
 					text: (i) => texts[i] || undefined,
@@ -64,14 +64,14 @@ export function Values(props: ValuesProps): JSX.Element {
 			}
 		for (const key of kind === 'params' ? table.params : table.metrics) {
 			const full = `${kind}.${key}`;
-			const low = lessIsBetter(key);
+			const better = kind === 'metrics' ? betterOf(key) : null;
 			const numbers = kind === 'metrics' ? table.runs.map((_, i) => Number(table.at(full, i) ?? NaN)).filter((v) => isFinite(v)) : [];
 			out.push({
 				name: key,
 				fact: false,
-				low,
+				better,
 				differs: table.differs(full),
-				best: numbers.length > 1 ? numbers.reduce((a, c) => (low ? Math.min(a, c) : Math.max(a, c))) : NaN,
+				best: numbers.length > 1 ? numbers.reduce((a, c) => (better === 'less' ? Math.min(a, c) : Math.max(a, c))) : NaN,
 				text: (i) => {
 					const v = table.at(full, i);
 					return v === undefined || v === null ? undefined : String(v);
@@ -140,9 +140,9 @@ export function Values(props: ValuesProps): JSX.Element {
 			<div class={`cmp-key ${row.fact ? 'muted' : ''}`} title={row.name}>
 				<span class="clip">{row.name}</span>
 				{row.differs && !row.fact && <span class="sr">differs</span>}
-				{kind === 'metrics' && (
-					<span class="muted cmp-way" title={`Taken from the name: ${row.low ? 'less' : 'more'} is better`}>
-						{row.low ? '↓ better' : '↑ better'}
+				{row.better && (
+					<span class="muted cmp-way" title={`Taken from the name: ${row.better} is better`}>
+						{row.better === 'less' ? '↓ better' : '↑ better'}
 					</span>
 				)}
 			</div>
@@ -161,7 +161,7 @@ export function Values(props: ValuesProps): JSX.Element {
 		const v = row.number(i),
 			base = b >= 0 ? row.number(b) : NaN;
 		const ratio = b >= 0 && i !== b && base !== 0 ? (v - base) / Math.abs(base) : NaN;
-		const better = isFinite(ratio) && ratio !== 0 ? (row.low ? ratio < 0 : ratio > 0) : null;
+		const better = row.better && isFinite(ratio) && ratio !== 0 ? (row.better === 'less' ? ratio < 0 : ratio > 0) : null;
 		return (
 			<span class="cmp-number">
 				<span
@@ -190,7 +190,11 @@ export function Values(props: ValuesProps): JSX.Element {
 			}),
 		[shown, b, table],
 	);
-	const odd = (r: number, i: number) => kind === 'params' && shown[r]!.differs && shown[r]!.text(i) !== common[r];
+	const odd = (r: number, i: number) =>
+		kind === 'params' &&
+		shown[r]!.differs &&
+		!['Started', 'Duration'].includes(shown[r]!.fact ? shown[r]!.name : '') &&
+		shown[r]!.text(i) !== common[r];
 	const cellClass = (r: number, i: number) => `${odd(r, i) ? 'odd' : ''} ${kind === 'metrics' ? 'num' : 'value'}`;
 	const width = typeof innerWidth === 'number' && innerWidth < 720 ? 130 : 190;
 	const n = table.runs.length;
