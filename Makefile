@@ -165,6 +165,14 @@ $(B)/unit/%: tests/unit/%.c $(B)/libtallyd.a
 	$(CXX) $(filter-out -Wl$(comma)--wrap%,$(LINK)) -o $@ $@.o $(B)/libtallyd.a $(LIBS)
 comma := ,
 
+# The server with a test engine instead of everything above app/base.
+PROBE_OBJECTS = $(B)/app/server.o $(B)/app/base/http.o $(B)/app/base/net.o $(B)/app/base/loop.o $(B)/app/base/arena.o $(B)/app/base/text.o \
+	$(B)/app/base/shortest.o $(B)/app/base/log.o $(KORE_OBJECTS) $(LLHTTP_OBJECTS)
+probe: $(B)/probe
+$(B)/probe: tests/http/probe.c $(PROBE_OBJECTS)
+	$(CC) $(CFLAGS_APP) -c -o $(B)/probe.o $<
+	$(CXX) $(LINK) -o $@ $(B)/probe.o $(PROBE_OBJECTS) $(LIBS)
+
 unit: $(UNIT_TESTS)
 	@failed=0; for t in $(UNIT_TESTS); do $$t || { echo "FAILED $$t"; failed=1; }; done; exit $$failed
 
@@ -211,7 +219,7 @@ install: $(TALLYD)
 clean:
 	rm -rf build tallyd
 
-.PHONY: all ui unit check fuzz fuzz-run bench routes lint deb install clean kore-source
+.PHONY: all ui unit probe check fuzz fuzz-run bench routes lint deb install clean kore-source
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -139,6 +139,23 @@ files_most(void)
 	return limit.rlim_max > CONNECTIONS_MOST + FILES_BESIDE ? CONNECTIONS_MOST + FILES_BESIDE : (unsigned)limit.rlim_max;
 }
 
+/* Kore insists on a pid file, and removes it at the end: never name anything here that is not its own to remove. */
+static const char *
+pid_path(void)
+{
+	static char path[1024];
+	int fd;
+
+	if (config->data_dir != NULL && config->data_dir[0] != '\0' && access(config->data_dir, W_OK) == 0 &&
+	    strpbrk(config->data_dir, " \t\n#") == NULL && snprintf(path, sizeof(path), "%s/server.pid", config->data_dir) < (int)sizeof(path))
+		return path;
+	snprintf(path, sizeof(path), "/tmp/tallyd.XXXXXX");
+	fd = mkstemp(path);
+	PRECOND(fd != -1);
+	close(fd);
+	return path;
+}
+
 void
 kore_parent_configure(int argc, char **argv)
 {
@@ -161,14 +178,14 @@ kore_parent_configure(int argc, char **argv)
 	}
 	n = snprintf((char *)asset_builtin_kore_conf, sizeof(asset_builtin_kore_conf),
 	    "server tallyd {\n\ttls no\n}\n"
-	    "pidfile /dev/null\n"
+	    "pidfile %s\n"
 	    "workers %d\n"
 	    "worker_max_connections 128\n" /* Kore's pools begin with this; net.c raises it */
 	    "worker_rlimit_nofiles %u\n"
 	    "worker_set_affinity 0\n"
 	    "worker_accept_threshold 64\n"
 	    "%s",
-	    config->workers, files_most() - 64, runas);
+	    pid_path(), config->workers, files_most() - 64, runas);
 	PRECOND(n > 0 && (size_t)n < sizeof(asset_builtin_kore_conf));
 	asset_len_builtin_kore_conf = (u_int32_t)n;
 }

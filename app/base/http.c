@@ -18,6 +18,7 @@
 
 #define READ_BYTES 65536
 #define READS_A_TURN 8           /* then other connections have their turn */
+#define SENDS_A_TURN 4
 #define HEADERS_MOST 500
 #define PIECE_BYTES 16384        /* of queued reply bytes; larger bodies are queued without a copy */
 #define PIECES_SPARE 64
@@ -57,6 +58,9 @@ struct unsettled {
 struct span {
 	uint32_t name_at, name_n, value_at, value_n;
 };
+
+/* What a connection waits for, each with its own time limit. */
+enum waiting { WAIT_ENGINE, WAIT_REQUEST, WAIT_HEAD, WAIT_BODY, WAIT_READER, WAIT_LINGER };
 
 enum part { PART_NONE, PART_URL, PART_NAME, PART_VALUE };
 
@@ -105,6 +109,7 @@ struct conn {
 	size_t queued; /* bytes in `out`, files not counted */
 	uint64_t sent;
 	struct unsettled *unsettled;
+	enum waiting waiting;
 	int64_t deadline_ms; /* 0 = none */
 	struct conn *before, *after; /* all connections */
 	struct conn *next_dirty;
@@ -119,6 +124,7 @@ struct conn {
 	bool lingering; /* FIN sent; reading and dropping */
 	bool broken;
 	bool cut;       /* close with a reset */
+	bool progress; /* bytes of a body or a reply moved since the deadline was set */
 	bool running, dirty;
 	char peer_bytes[48];
 	struct text peer;
@@ -349,22 +355,19 @@ send_some(struct conn *c)
 			c->out_last = NULL;
 		piece_free(p);
 	}
-	c->deadline_ms = loop_now_ms() + limits.body_ms;
+	c->progress = true;
 	return c->out_first != NULL && !c->broken;
 }
 
 static void
 flush(struct conn *c)
 {
-	int files = 0;
+	int sends = 0;
 
 	if (c->out_first == NULL || !c->writable || c->broken)
 		return;
-	while (send_some(c))
-		if (c->out_first->kind == PIECE_FILE && ++files > 4) {
-			touch(c);
-			break;
-		}
+	while (send_some(c) && ++sends < SENDS_A_TURN)
+		;
 }
 
 /* ---- acknowledged? */
@@ -527,10 +530,7 @@ on_message_begin(llhttp_t *parser)
 	(void)work_new(c);
 	c->gap_from = NULL;
 	c->gap_newline = false;
-	if (!c->in_head) {
-		c->in_head = true;
-		c->deadline_ms = loop_now_ms() + limits.head_ms;
-	}
+	c->in_head = true;
 	return 0;
 }
 
@@ -590,6 +590,11 @@ on_value(llhttp_t *parser, const char *s, size_t n)
 	if (w->headed) {
 		w->trailer_n += n;
 		return w->trailer_n > limits.head_bytes ? stop(parser, 431, "The trailer is too large.") : 0;
+	}
+	/* An empty value is reported where the next line begins. */
+	if (n == 0) {
+		w->part = PART_VALUE;
+		return 0;
 	}
 	/* A line break between a field's name and its value, or between two pieces of a value, is a folded line: obsolete (RFC 9112 5.2), and read differently by others. */
 	if (c->gap_newline || (c->gap_from != NULL && memchr(c->gap_from, '\n', (size_t)(s - c->gap_from)) != NULL))
@@ -709,7 +714,6 @@ on_headers_complete(llhttp_t *parser)
 
 	c->gap_from = NULL;
 	c->in_head = false;
-	c->deadline_ms = loop_now_ms() + limits.body_ms;
 	/* Offers to upgrade are not taken up. */
 	parser->upgrade = 0;
 	if (parser->http_major != 1 || parser->http_minor > 1)
@@ -782,7 +786,7 @@ on_body(llhttp_t *parser, const char *s, size_t n)
 	struct work *w = c->work;
 	int status = 0;
 
-	c->deadline_ms = loop_now_ms() + limits.body_ms;
+	c->progress = true;
 	w->got += n;
 	if (w->given || w->want.mode == HTTP_DISCARD) {
 		if (w->got > w->want.limit) {
@@ -828,7 +832,6 @@ on_message_complete(llhttp_t *parser)
 	struct conn *c = parser->data;
 	struct work *w = c->work;
 
-	c->deadline_ms = 0;
 	if (w->inflating != NULL && !w->given && w->got > 0) {
 		/* A cut gzip stream must not pass for a short body. */
 		char byte[64];
@@ -1262,7 +1265,8 @@ http_connected(struct link *link, struct text peer)
 		peer.n = sizeof(c->peer_bytes);
 	memcpy(c->peer_bytes, peer.s, peer.n);
 	c->peer = (struct text){ c->peer_bytes, peer.n };
-	c->deadline_ms = loop_now_ms() + limits.head_ms;
+	c->waiting = WAIT_REQUEST;
+	c->deadline_ms = loop_now_ms() + limits.head_ms; /* the first request is expected at once */
 	c->after = conns;
 	if (conns != NULL)
 		conns->before = c;
@@ -1415,8 +1419,6 @@ end_work(struct conn *c)
 	if (!w->keep || !w->whole)
 		c->closing = true;
 	work_free(w);
-	if (!c->closing)
-		c->deadline_ms = loop_now_ms() + limits.idle_ms;
 }
 
 static void
@@ -1424,10 +1426,7 @@ feed(struct conn *c, const char *s, size_t n, size_t *taken)
 {
 	*taken = 0;
 	while (*taken < n && may_parse(c)) {
-		if (c->work == NULL && !c->in_head) {
-			c->in_head = true;
-			c->deadline_ms = loop_now_ms() + limits.head_ms;
-		}
+		c->in_head = c->in_head || c->work == NULL;
 		*taken += parse(c, s + *taken, n - *taken);
 		end_work(c);
 	}
@@ -1497,7 +1496,6 @@ linger(struct conn *c)
 	if (!c->lingering) {
 		c->lingering = true;
 		c->readable = true;
-		c->deadline_ms = loop_now_ms() + limits.linger_ms;
 		link_end(c->link);
 	}
 	while (c->readable && !c->broken) {
@@ -1522,45 +1520,67 @@ drain_reply(struct conn *c)
 		w->drain(&w->request);
 }
 
+/* Sets the deadline when what is waited for changed, or moved. */
+static void
+wait_for(struct conn *c)
+{
+	const struct work *w = c->work;
+	enum waiting now;
+	int64_t ms = 0;
+
+	if (c->lingering) {
+		now = WAIT_LINGER;
+		ms = limits.linger_ms;
+	} else if (c->out_first != NULL) {
+		now = WAIT_READER;
+		ms = limits.body_ms;
+	} else if (w == NULL && !c->in_head) {
+		now = WAIT_REQUEST;
+		ms = limits.idle_ms;
+	} else if (w == NULL || !w->headed) {
+		now = WAIT_HEAD;
+		ms = limits.head_ms;
+	} else if (!w->whole && !w->paused) {
+		now = WAIT_BODY;
+		ms = limits.body_ms;
+	} else {
+		now = WAIT_ENGINE;
+	}
+	if (now != c->waiting || (c->progress && (now == WAIT_READER || now == WAIT_BODY || now == WAIT_REQUEST)) || (ms == 0) != (c->deadline_ms == 0))
+		c->deadline_ms = ms > 0 ? loop_now_ms() + ms : 0;
+	c->waiting = now;
+	c->progress = false;
+}
+
 static void
 conn_run(struct conn *c)
 {
-	int reads = 0;
+	bool again = false;
 
 	PRECOND(!c->running);
 	c->running = true;
-	for (;;) {
-		bool progress = false;
+	for (int turn = 0; !c->broken; turn++) {
+		bool progress;
 
+		if (turn == READS_A_TURN) {
+			again = true;
+			break;
+		}
 		end_work(c);
 		if (c->work != NULL && c->work->complete_due && !c->work->paused)
 			complete(c->work);
 		end_work(c);
-		if (read_some(c)) {
-			progress = true;
-			reads++;
-		}
-		end_work(c);
-		if (!progress || reads >= READS_A_TURN || c->queued > QUEUED_MOST)
+		progress = read_some(c);
+		if (!progress || c->queued > QUEUED_MOST || turn == READS_A_TURN - 1)
 			flush(c);
 		drain_reply(c);
-		if (c->broken)
+		end_work(c);
+		if (!progress && !(c->out_first != NULL && c->writable) && !(c->ahead_at < c->ahead.n && may_parse(c)))
 			break;
-		if (c->work != NULL && c->work->stopped && c->queued <= QUEUED_LOW)
-			continue;
-		if (!progress && !(c->work == NULL && c->ahead_at < c->ahead.n && may_parse(c)))
-			break;
-		if (reads >= READS_A_TURN) {
-			c->running = false;
-			touch(c);
-			return;
-		}
 	}
-	c->running = false;
 	if (!c->broken && c->out_first == NULL && c->work == NULL && (c->closing || (draining && !c->in_head && c->ahead_at == c->ahead.n)))
 		linger(c);
-	if (!c->broken && c->work != NULL && c->work->whole && c->out_first == NULL)
-		c->deadline_ms = 0;
+	c->running = false;
 	if (c->broken) {
 		struct link *link = c->link;
 		bool cut = c->cut;
@@ -1569,7 +1589,11 @@ conn_run(struct conn *c)
 			settle(c, false);
 		conn_free(c);
 		link_close(link, cut);
+		return;
 	}
+	wait_for(c);
+	if (again)
+		touch(c);
 }
 
 void

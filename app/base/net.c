@@ -172,7 +172,10 @@ net_accept_stop(void)
 	if (worker_active_connections < most)
 		kore_listener_accept(listener, 0);
 	fd = listener->fd;
+	listener->fd = -1;
 	listener = NULL;
+	/* The parent has it open too: only this ends the listening. */
+	(void)shutdown(fd, SHUT_RDWR);
 	close(fd);
 }
 
