@@ -40,6 +40,8 @@ extern const struct config *config;
 void config_load(int argc, char **argv);
 /* check-config: every option with its effective value and where it came from. */
 void config_print(void);
+/* config->database without its password, for people. Valid until the next call. */
+const char *config_database_shown(void);
 /* The embedded cluster's address, once it is known. */
 void config_set_database(const char *uri);
 #endif
