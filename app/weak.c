@@ -97,3 +97,15 @@ migrate_run(bool quiet)
 	(void)quiet;
 	return true;
 }
+
+WEAK int
+migrate_version(void)
+{
+	return 0;
+}
+
+WEAK int
+migrate_version(void)
+{
+	return 0;
+}

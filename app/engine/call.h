@@ -62,8 +62,8 @@ bool call_given(struct call *, const char *field);
 struct text call_path_arg(struct call *, const char *name);
 
 /* Submit a statement; `then` continues with its result (already checked for DB_OK), which the engine clears. Return what these return. */
-enum next call_read(struct call *, int sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
-enum next call_write(struct call *, int sql, const struct db_param *params, int n, struct text order, enum next (*then)(struct call *, PGresult *));
+enum next call_read(struct call *, const struct db_statement *sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
+enum next call_write(struct call *, const struct db_statement *sql, const struct db_param *params, int n, struct text order, enum next (*then)(struct call *, PGresult *));
 enum next call_query(struct call *, struct text sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
 /* An op of the noun's own (mergers): sets done and counts it; the noun fills statement and params first. done must call call_op_done(). */
 void call_submit_write(struct call *, struct db_op *);
@@ -75,6 +75,11 @@ void call_release(struct call *); /* it ended; may free the call when the client
 /* Outcome of a db op as a step: DB_OK -> NEXT, else sets call->fail. */
 enum next call_outcome(struct call *, PGresult *, enum db_outcome);
 
+/* The repeat key as a bytea parameter: SHA-256 of principal, path and body, or of the Idempotency-Key. The row is dropped once the answer was acknowledged. */
+struct db_param call_repeat_param(struct call *);
+/* Column `fail` of the first row, or no row where the endpoint says what is missing: FAILED, else NEXT. */
+enum next call_refusal(struct call *, PGresult *);
+
 /* Replies. The body of call->out is sent as JSON by call_reply_json(). */
 enum next call_reply_json(struct call *);
 enum next call_reply_empty(struct call *);
@@ -84,12 +89,14 @@ void call_reply_fail(struct call *); /* call->fail as MLflow's error body */
 /* wire.c: a result as JSON into call->out by the row's shape. */
 enum next wire_result(struct call *, PGresult *);
 void wire_row(struct buf *, const PGresult *, int row, int skip_columns); /* {"column":value,...} */
+void wire_double(struct buf *, double);
 void wire_member(struct buf *, const char *name); /* ,"name": with the comma where needed */
 
 /* bind.c */
 bool bind_call(struct call *) must_check;
 /* The message for a text that is too long, in MLflow's words. */
 struct text python_repr(struct arena *, struct text); /* 'text' as Python prints it */
+struct text json_dump_text(struct arena *, struct text string);
 struct text json_dump(struct arena *, const struct json *); /* as Python's json.dumps(separators=(",",":")) prints it, for error messages */
 
 /* Old clients (<= 1.21) see dbfs:/ instead of mlflow-artifacts:/ */
@@ -98,7 +105,4 @@ bool client_is_old(const struct call *);
 const struct fail_info { const char *name; int status; const char *sqlstate; const char *klass; } *fail_info(enum fail_code);
 void fail_body(struct buf *, enum fail_code, struct text message);
 
-void engine_start(void);
-void engine_stop(void);
-void engine_routes(struct buf *); /* the table as JSON, for `tallyd routes` */
 #endif

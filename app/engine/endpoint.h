@@ -121,7 +121,7 @@ struct endpoint {
 	const struct field *fields; /* ended by FIELDS_END; NULL = none */
 	bool (*check)(struct call *); /* false: call->fail is set */
 	/* SQL: */
-	int sql;          /* SQL_x of the generated list, + 1 (0 = none): write SQL(x) */
+	const struct db_statement *sql; /* SQL_x of the generated list */
 	const char *args; /* "experiment_id:int key value @now": fields (or path variables) in order of $1.., ":int" binds text as bigint, @now ms, @user principal, @repeat the repeat key */
 	bool writes;      /* runs in a write lane; row locks in order of the .on field */
 	enum shape shape;
@@ -133,10 +133,9 @@ struct endpoint {
 	enum next (*reply)(struct call *, PGresult *);   /* instead of the shape */
 	enum body_kind body;
 	size_t body_limit; /* 0 = config->body_limit */
-	bool repeatable;   /* a create: equal requests whose answer was lost get the first answer (design.md, Repeats) */
+	bool once;         /* a write that must not be run a second time when its outcome is unknown: 504 then */
 	const char *doc;   /* one line for `tallyd routes` */
 };
-#define SQL(name) (SQL_##name + 1)
 
 struct endpoint_table {
 	const struct endpoint *rows;
@@ -145,6 +144,6 @@ struct endpoint_table {
 #define ENDPOINT_TABLE(rows) { rows, sizeof(rows) / sizeof((rows)[0]) }
 
 /* Every noun's table (app/api/tables.c). */
-extern const struct endpoint_table endpoint_tables[];
+extern const struct endpoint_table *const endpoint_tables[];
 extern const size_t endpoint_table_count;
 #endif

@@ -1,0 +1,18 @@
+#ifndef API_KEYS_H
+#define API_KEYS_H
+/* Names of metrics, params and tags as numbers (table keys), cached by each worker: rows of `keys` never change. */
+#include "engine/call.h"
+
+#define KEY_RUN_NAME 1 /* mlflow.runName, seeded by the first migration */
+
+/* Number of a name, when this worker knows it. */
+bool key_number(struct text name, int32_t *out) must_check;
+/* Name of a number, as JSON with its quotes; TEXT_NONE when this worker does not know it. Valid until the next keys_learn(). */
+struct text key_json(int32_t number);
+/* Learns rows (id, key). */
+void keys_learn(const PGresult *);
+/* Resolves names, makes the new ones, then continues with `then` (result NULL). */
+enum next keys_resolve(struct call *, const struct text *names, size_t n, enum next (*then)(struct call *, PGresult *));
+/* Makes sure that the numbers in column `column` of `result` are known, then continues with `then`, which gets the same result; kept until the call ends. */
+enum next keys_known(struct call *, PGresult *result, int column, enum next (*then)(struct call *, PGresult *));
+#endif

@@ -1,0 +1,17 @@
+/* Every noun's table. */
+#include "engine/endpoint.h"
+
+extern const struct endpoint_table experiment_table;
+extern const struct endpoint_table run_table;
+extern const struct endpoint_table logging_table;
+extern const struct endpoint_table metric_table;
+extern const struct endpoint_table server_table;
+
+const struct endpoint_table *const endpoint_tables[] = {
+	&experiment_table,
+	&run_table,
+	&logging_table,
+	&metric_table,
+	&server_table,
+};
+const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_tables[0]);

@@ -1,0 +1,121 @@
+-- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
+-- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key); p_*: params; t_*: tags; x_*: points that name a logged model.
+-- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already. Conflicts between requests of one batch raise 40001: the caller runs them one by one.
+create or replace function log_write(
+  r_run text[]
+, m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
+, l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[]
+, p_req integer[], p_key integer[], p_value text[]
+, t_req integer[], t_key integer[], t_value text[]
+, x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]
+) returns table (req integer, problem integer, key_id integer, old text, new text)
+language plpgsql
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  v_id bigint[];
+  v_experiment bigint[];
+  v_start bigint[];
+  v_rank bigint[];
+  v_problem integer[];
+begin
+  select array_agg(coalesce(r.id, 0) order by n.i)
+       , array_agg(coalesce(r.experiment_id, 0) order by n.i)
+       , array_agg(coalesce(r.start_time, 0) order by n.i)
+       , array_agg(coalesce(r.run_rank, 0) order by n.i)
+       , array_agg(case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end order by n.i)
+    into v_id, v_experiment, v_start, v_rank, v_problem
+    from unnest(r_run) with ordinality as n(run_id, i)
+    left join runs r on r.run_id = n.run_id
+    left join experiments e on e.id = r.experiment_id;
+
+  if cardinality(p_req) > 0 then
+    return query
+    select p.req, 3, p.key_id, s.value, p.value
+      from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+      join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+     where s.value <> p.value
+       and v_problem[p.req] = 0;
+    if found then
+      select array_agg(case when c.req is null then v_problem[g.i] else 3 end order by g.i)
+        into v_problem
+        from generate_series(1, cardinality(r_run)) as g(i)
+        left join (
+               select distinct p.req
+                 from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+                 join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+                where s.value <> p.value
+             ) c on c.req = g.i;
+    end if;
+    insert into params (run, key_id, experiment_id, start_time, run_rank, value)
+    select distinct on (v_id[p.req], p.key_id) v_id[p.req], p.key_id, v_experiment[p.req], v_start[p.req], v_rank[p.req], p.value
+      from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+     where v_problem[p.req] = 0
+     order by v_id[p.req], p.key_id, p.req
+        on conflict do nothing;
+    perform from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+       join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+      where s.value <> p.value
+        and v_problem[p.req] = 0;
+    if found then
+      raise exception 'params of one batch differ' using errcode = '40001';
+    end if;
+  end if;
+
+  if cardinality(m_req) > 0 then
+    insert into metrics (run, key_id, step, timestamp, value)
+    select v_id[m.req], m.key_id, m.step, m.time, m.value
+      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
+     where v_problem[m.req] = 0
+        on conflict do nothing;
+    insert into latest_metrics as l (run, key_id, experiment_id, value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
+     where v_problem[c.req] = 0
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+        on conflict (run, key_id) do update
+       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  end if;
+
+  if cardinality(x_req) > 0 then
+    insert into logged_model_metrics (model, key, timestamp, step, run_id, value, dataset_name, dataset_digest)
+    select lm.id, x.key, x.time, x.step, r_run[x.req], x.value, x.dataset, x.digest
+      from unnest(x_req, x_model, x_key, x_step, x_time, x_value, x_dataset, x_digest) as x(req, model, key, step, time, value, dataset, digest)
+      join logged_models lm on lm.model_id = x.model
+     where v_problem[x.req] = 0
+        on conflict do nothing;
+  end if;
+
+  if cardinality(t_req) > 0 then
+    insert into tags as t (run, key_id, experiment_id, start_time, run_rank, value)
+    select distinct on (v_id[n.req], n.key_id) v_id[n.req], n.key_id, v_experiment[n.req], v_start[n.req], v_rank[n.req], n.value
+      from unnest(t_req, t_key, t_value) with ordinality as n(req, key_id, value, i)
+     where v_problem[n.req] = 0
+     order by v_id[n.req], n.key_id, n.i desc
+        on conflict (run, key_id) do update set value = excluded.value
+     where t.value is distinct from excluded.value;
+    if 1 = any (t_key) then
+      update runs r
+         set name = n.value
+        from (
+               select distinct on (v_id[n.req]) v_id[n.req] as run, n.value
+                 from unnest(t_req, t_key, t_value) with ordinality as n(req, key_id, value, i)
+                where v_problem[n.req] = 0
+                  and n.key_id = 1
+                order by v_id[n.req], n.i desc
+             ) n
+       where r.id = n.run
+         and r.name <> n.value;
+    end if;
+  end if;
+
+  return query
+  select p.i::integer, p.problem, null::integer, null::text, null::text
+    from unnest(v_problem) with ordinality as p(problem, i)
+   where p.problem in (1, 2);
+end
+$$;
+comment on function log_write is 'One batch of logging; see the file.';

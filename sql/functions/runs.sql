@@ -1,0 +1,61 @@
+-- Creating runs. A repeated create (same key, its answer not acknowledged within ten minutes) gets the first run.
+-- fail: missing (no such experiment), inactive (deleted experiment).
+create or replace function run_create(
+  repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[]
+, out fail text, out run_id text, out artifact_uri text, out name text
+)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  e record;
+  v_id bigint;
+  v_rank bigint := run_rank_of(new_run_id);
+begin
+  if repeat_key is not null then
+    insert into repeats (key, object, reply) values (repeat_key, 'run:' || new_run_id, '') on conflict do nothing;
+    if not found then
+      select r.run_id, r.artifact_uri, r.name
+        into run_id, artifact_uri, name
+        from repeats p
+        join runs r on p.object = 'run:' || r.run_id
+       where p.key = repeat_key
+         and p.created_at > now() - interval '10 minutes';
+      if found then
+        return;
+      end if;
+      update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
+    end if;
+  end if;
+  select x.artifact_location, x.deleted_time into e from experiments x where x.id = experiment for key share;
+  if not found then
+    fail := 'missing';
+  elsif e.deleted_time is not null then
+    fail := 'inactive';
+  end if;
+  if fail is not null then
+    delete from repeats where key = repeat_key;
+    return;
+  end if;
+  run_id := new_run_id;
+  name := new_name;
+  artifact_uri := location_join(e.artifact_location, new_run_id || '/artifacts');
+  insert into runs (run_id, experiment_id, run_rank, start_time, status, user_id, name, artifact_uri)
+  values (new_run_id, experiment, v_rank, new_start_time, 1, new_user_id, new_name, artifact_uri)
+  returning id into v_id;
+  insert into tags (run, key_id, experiment_id, start_time, run_rank, value)
+  select distinct on (t.key_id) v_id, t.key_id, experiment, new_start_time, v_rank, t.value
+    from unnest(tag_keys, tag_values) with ordinality as t(key_id, value, i)
+   order by t.key_id, t.i desc;
+end
+$$;
+comment on function run_create is 'Creates a run or, for a repeated request, finds the first one.';
+
+-- A location with a path added before its query string: gs://b/p?x=1 + a -> gs://b/p/a?x=1.
+create or replace function location_join(location text, path text) returns text
+language sql immutable strict parallel safe
+return case
+  when location ~ '\?' then rtrim(split_part(location, '?', 1), '/') || '/' || path || '?' || substr(location, strpos(location, '?') + 1)
+  else rtrim(location, '/') || '/' || path
+end;
+comment on function location_join is 'A location with a path added before its query string.';

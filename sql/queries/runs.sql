@@ -1,0 +1,261 @@
+-- name: repeat_answered
+delete from repeats where key = $1::bytea;
+
+-- name: keys_of
+-- Numbers of key names, new ones made. A name that another transaction is making now may be missing: ask again.
+with given as (select distinct unnest($1::text[]) as key)
+, new as (
+    insert into keys (key)
+    select g.key
+      from given g
+     where not exists (select from keys k where k.key = g.key)
+     order by g.key
+        on conflict do nothing
+    returning id, key
+  )
+select id, key from new
+union all
+select k.id, k.key from keys k join given g on k.key = g.key;
+
+-- name: keys_by_id
+select id, key from keys where id = any ($1::integer[]);
+
+-- name: log_write
+select req, problem, key_id, old, new
+  from log_write($1::text[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[]
+     , $7::integer[], $8::integer[], $9::bigint[], $10::bigint[], $11::double precision[]
+     , $12::integer[], $13::integer[], $14::text[]
+     , $15::integer[], $16::integer[], $17::text[]
+     , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
+
+-- name: run_create
+select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[]);
+
+-- name: run_update
+-- $1 run id, $2 status or null, $3 end time or null, $4 name or null
+with r as (
+    select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) as deleted
+      from runs r
+      join experiments e on e.id = r.experiment_id
+     where r.run_id = $1::text
+  )
+, u as (
+    update runs x
+       set status = coalesce($2::integer, x.status), end_time = coalesce($3::bigint, x.end_time), name = coalesce($4::text, x.name)
+      from r
+     where x.id = r.id
+       and not r.deleted
+    returning x.*
+  )
+, n as (
+    insert into tags as t (run, key_id, experiment_id, start_time, run_rank, value)
+    select r.id, 1, r.experiment_id, r.start_time, r.run_rank, $4::text
+      from r
+     where not r.deleted
+       and $4::text is not null
+        on conflict (run, key_id) do update set value = excluded.value
+  )
+select case when r.deleted then 'deleted' end as fail
+     , u.run_id, u.run_id as run_uuid, u.name as run_name, u.experiment_id::text as experiment_id, u.user_id
+     , (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[u.status] as status
+     , u.start_time, nullif(u.end_time, 0) as end_time, u.artifact_uri, 'active' as lifecycle_stage
+  from r
+  left join u on u.id = r.id;
+
+-- name: run_delete
+with r as (
+    update runs r
+       set lifecycle = 1, deleted_time = coalesce(r.deleted_time, $2::bigint)
+     where r.run_id = $1::text
+    returning r.id, r.run_id
+  )
+, m as (update latest_metrics c set deleted = true from r where c.run = r.id and not c.deleted)
+, p as (update params c set deleted = true from r where c.run = r.id and not c.deleted)
+, t as (update tags c set deleted = true from r where c.run = r.id and not c.deleted)
+, q as (delete from repeats x using r where x.object = 'run:' || r.run_id)
+select id as _id from r;
+
+-- name: run_restore
+with r as (
+    update runs r
+       set lifecycle = case when e.deleted_time is null then 0 else 2 end, deleted_time = null
+      from experiments e
+     where r.run_id = $1::text
+       and e.id = r.experiment_id
+    returning r.id
+  )
+, m as (update latest_metrics c set deleted = false from r where c.run = r.id and c.deleted)
+, p as (update params c set deleted = false from r where c.run = r.id and c.deleted)
+, t as (update tags c set deleted = false from r where c.run = r.id and c.deleted)
+select id as _id from r;
+
+-- name: run_delete_tag
+with r as (
+    select r.id, r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) as deleted
+      from runs r
+      join experiments e on e.id = r.experiment_id
+     where r.run_id = $1::text
+  )
+, d as (
+    delete from tags t
+     using r
+     where t.run = r.id
+       and not r.deleted
+       and t.key_id = (select id from keys where key = $2::text)
+    returning 1
+  )
+select case when r.deleted then 'deleted' when not exists (select from d) then 'no tag' end as fail from r;
+
+-- name: run_get
+-- kind: 0 info (JSON), 1 metric, 2 param, 3 tag, 4 dataset input (JSON), 5 model input, 6 model output
+with r as materialized (select id from runs where run_id = $1::text)
+select r.id as run, 0::smallint as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
+     , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
+     , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
+     , 'artifact_uri', r.artifact_uri, 'lifecycle_stage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end))::text as text
+  from runs r
+  join experiments e on e.id = r.experiment_id
+ where r.id = (select id from r)
+union all
+select run, 1, key_id, value, step, timestamp, null from latest_metrics where run = (select id from r)
+union all
+select run, 2, key_id, null, null, null, value from params where run = (select id from r)
+union all
+select run, 3, key_id, null, null, null, value from tags where run = (select id from r)
+union all
+select i.run, 4, 0, null, null, null
+     , json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text
+  from run_datasets i
+  join datasets d on d.id = i.dataset_id
+ where i.run = (select id from r)
+union all
+select run, case when output then 6 else 5 end, 0, null, step, id, model_id from run_models where run = (select id from r);
+
+-- name: run_page
+-- The same for a page of runs, by identity.
+select r.id as run, 0::smallint as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
+     , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
+     , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
+     , 'artifact_uri', r.artifact_uri, 'lifecycle_stage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end))::text as text
+  from runs r
+  join experiments e on e.id = r.experiment_id
+ where r.id = any ($1::bigint[])
+union all
+select run, 1, key_id, value, step, timestamp, null from latest_metrics where run = any ($1::bigint[])
+union all
+select run, 2, key_id, null, null, null, value from params where run = any ($1::bigint[])
+union all
+select run, 3, key_id, null, null, null, value from tags where run = any ($1::bigint[])
+union all
+select i.run, 4, 0, null, null, null
+     , json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text
+  from run_datasets i
+  join datasets d on d.id = i.dataset_id
+ where i.run = any ($1::bigint[])
+union all
+select run, case when output then 6 else 5 end, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]);
+
+-- name: metric_history
+-- Hot points of one series.
+select m.step, m.timestamp, m.value
+  from metrics m
+ where m.run = (select id from runs where run_id = $1::text)
+   and m.key_id = (select id from keys where key = $2::text);
+
+-- name: metric_chunks
+-- Sealed points of one series, chunk by chunk.
+select c.points, c.first_step, c.step_by, c.steps, c.first_timestamp, c.timestamp_deltas, c.timestamps, c.values
+  from metric_chunks c
+ where c.run = (select id from runs where run_id = $1::text)
+   and c.key_id = (select id from keys where key = $2::text)
+ order by c.chunk;
+
+-- name: log_inputs
+-- $1 run id, $2 datasets as MLflow's JSON [{dataset:{name,digest,source_type,source,schema,profile},tags:[{key,value}]}], $3 models [{model_id}]
+with r as (
+    select r.id, r.experiment_id, r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) as deleted
+      from runs r
+      join experiments e on e.id = r.experiment_id
+     where r.run_id = $1::text
+  )
+, given as (
+    select distinct on (i.dataset ->> 'name', i.dataset ->> 'digest')
+           i.dataset ->> 'name' as name, i.dataset ->> 'digest' as digest, coalesce(i.dataset ->> 'source_type', i.dataset ->> 'sourceType', '') as source_type
+         , coalesce(i.dataset ->> 'source', '') as source, i.dataset ->> 'schema' as schema, i.dataset ->> 'profile' as profile, coalesce(i.tags, '[]') as tags
+      from jsonb_to_recordset($2::text::jsonb) as i(dataset jsonb, tags jsonb)
+     order by 1, 2
+  )
+, made as (
+    insert into datasets (experiment_id, name, digest, source_type, source, schema, profile)
+    select r.experiment_id, g.name, g.digest, g.source_type, g.source, g.schema, g.profile
+      from given g
+     cross join r
+     where not r.deleted
+     order by g.name, g.digest
+        on conflict (experiment_id, name, digest) do update set name = excluded.name
+    returning id, name, digest
+  )
+, linked as (
+    insert into run_datasets (run, dataset_id, context, tags)
+    select r.id, m.id, (select t.value ->> 'value' from jsonb_array_elements(g.tags) t where t.value ->> 'key' = 'mlflow.data.context' limit 1), g.tags
+      from made m
+      join given g on g.name = m.name and g.digest = m.digest
+     cross join r
+        on conflict do nothing
+  )
+, models as (
+    insert into run_models (run, model_id, output)
+    select r.id, coalesce(m.value ->> 'model_id', m.value ->> 'modelId'), false
+      from jsonb_array_elements($3::text::jsonb) with ordinality m
+     cross join r
+     where not r.deleted
+     order by m.ordinality
+  )
+select case when r.deleted then 'deleted' end as fail from r;
+
+-- name: log_outputs
+-- $1 run id, $2 models [{model_id, step}]
+with r as (
+    select r.id, r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) as deleted
+      from runs r
+      join experiments e on e.id = r.experiment_id
+     where r.run_id = $1::text
+  )
+, models as (
+    insert into run_models (run, model_id, output, step)
+    select r.id, coalesce(m.value ->> 'model_id', m.value ->> 'modelId'), true, coalesce((m.value ->> 'step')::bigint, 0)
+      from jsonb_array_elements($2::text::jsonb) with ordinality m
+     cross join r
+     where not r.deleted
+     order by m.ordinality
+  )
+select case when r.deleted then 'deleted' end as fail from r;
+
+-- name: log_model
+-- Appends the model's JSON to the list in tag mlflow.log-model.history.
+with r as (
+    select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) as deleted
+      from runs r
+      join experiments e on e.id = r.experiment_id
+     where r.run_id = $1::text
+  )
+, t as (
+    insert into tags as t (run, key_id, experiment_id, start_time, run_rank, value)
+    select r.id, (select id from keys where key = 'mlflow.log-model.history'), r.experiment_id, r.start_time, r.run_rank, jsonb_build_array($2::text::jsonb)::text
+      from r
+     where not r.deleted
+        on conflict (run, key_id) do update set value = (t.value::jsonb || $2::text::jsonb)::text
+  )
+select case when r.deleted then 'deleted' end as fail from r;
+
+-- name: run_place
+-- Where a run's artifacts lie, for the artifact routes.
+select r.artifact_uri, r.id as _id from runs r where r.run_id = $1::text;
+
+-- name: search_datasets
+select d.experiment_id::text as experiment_id, d.name, d.digest, i.context
+  from datasets d
+  join run_datasets i on i.dataset_id = d.id
+ where d.experiment_id = any ($1::bigint[])
+ group by d.experiment_id, d.name, d.digest, i.context
+ limit 1000;

@@ -1,0 +1,13 @@
+-- Runs that say RUNNING but started more than a day ago: killed jobs never say goodbye.
+select r.experiment
+     , r.run_name
+     , r.user_name
+     , r.started_at
+     , age(date_trunc('minute', now()), date_trunc('minute', r.started_at)) as age
+     , r.run_id
+  from report.runs r
+ where r.status in ('RUNNING', 'SCHEDULED')
+   and r.lifecycle_stage = 'active'
+   and r.started_at < now() - interval '1 day'
+ order by r.started_at
+ limit 200;
