@@ -128,7 +128,7 @@ class Filters:
             key = rng.choice(["start_time", "attributes.start_time", "end_time", "created", "Created", "attr.end_time"])
             return f"{key}{space}{rng.choice(['>', '>=', '=', '!=', '<', '<='])}{space}{rng.randrange(0, 60000)}"
         if kind == "attributes":
-            name = rng.choice(["status", "user_id", "run_name", "artifact_uri"])
+            name = rng.choice(["status", "user_id", "run_name"])
             return self.string_condition(rng.choice([name, self.key("attributes", name)]), space, rng.choice(STATUSES + USERS + ["first 1", "Second 2"]))
         name = rng.choice(["name", "digest", "context"])
         key = self.key("datasets", name)

@@ -12,7 +12,7 @@ import pytest
 from data import Api, Filters, fill, random_rows, search
 
 SEED = int(os.environ.get("SEARCH_SEED", "20260101"))
-ROUNDS = int(os.environ.get("SEARCH_ROUNDS", "600"))
+ROUNDS = int(os.environ.get("SEARCH_ROUNDS", "300"))
 # Words and signs by which our language goes beyond MLflow's.
 BEYOND = re.compile(r"\b(or|not|rlike|min|max|last)\b|[()]", re.I)
 
@@ -23,11 +23,10 @@ def both(pair):
     if not real:
         pytest.skip("REAL_URL is not set")
     rows = random_rows(random.Random(SEED), 60)
-    name = "property-" + uuid.uuid4().hex[:8]
     made = []
     for url in (real, ours):
         api = Api(url)
-        made.append((api, *fill(api, rows, name)))
+        made.append((api, *fill(api, rows, "property-" + uuid.uuid4().hex[:8])))
     return made
 
 
