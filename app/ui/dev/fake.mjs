@@ -10,7 +10,7 @@ import { extname, resolve } from 'node:path';
 
 const [port = '7500', upstream = 'http://127.0.0.1:7501', prefix = ''] = process.argv.slice(2);
 const dist = resolve(import.meta.dirname, '../dist');
-const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; "
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; media-src 'self' blob:; worker-src 'self'; "
 	+ "frame-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.html': 'text/html; charset=utf-8' };
 const BIG = '900000';
@@ -248,8 +248,12 @@ createServer(async (req, res) => {
 		}
 		if (/^\/((ajax-)?api\/|get-artifact|model-versions\/)/.test(path)) {
 			const answer = await fetch(upstream + path + url.search, { method: req.method, headers: { 'Content-Type': req.headers['content-type'] ?? 'application/json', ...(req.headers.range ? { Range: req.headers.range } : {}) }, body: body.length ? body : undefined });
-			res.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') ?? 'application/octet-stream' });
-			res.end(Buffer.from(await answer.arrayBuffer()));
+			const bytes = Buffer.from(await answer.arrayBuffer());
+			const range = answer.headers.get('content-range');
+			/* an HTML artifact is framed by its own address: a policy of its own keeps its scripts in an opaque origin */
+			const sandbox = url.searchParams.get('view') === '1' ? { 'Content-Type': /\.html?$/i.test(url.searchParams.get('path')) ? 'text/html; charset=utf-8' : 'text/plain', 'Content-Security-Policy': 'sandbox allow-scripts allow-popups' } : {};
+			res.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') ?? 'application/octet-stream', 'Content-Length': bytes.length, 'Accept-Ranges': 'bytes', ...(range ? { 'Content-Range': range } : {}), ...sandbox });
+			res.end(bytes);
 			if (answer.ok && /create|delete|restore|update|log-|set-|rename/.test(path))
 				changed(body.toString());
 			return;
