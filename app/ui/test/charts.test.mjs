@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { column, numberOf } from '../src/charts/axis.ts';
 import { readCSV, writeCSV } from '../src/charts/csv.ts';
 import { bandsOf, fieldOf, isolineOf } from '../src/charts/field.ts';
+import { betterOf, curveOf, nearest, oddOf, rangeOf, sampling, smooth } from '../src/charts/series.ts';
 import { scaleOf } from '../src/charts/scale.ts';
 import { duration, logTicks, niceTicks, short, tickLabels } from '../src/charts/ticks.ts';
 
@@ -167,4 +168,53 @@ test('CSV keeps quotes, line ends and says when it stopped', () => {
 		]),
 		'a,1,\r\n"x,""y""",\'=1+1,-3\r\n',
 	);
+});
+
+test('curves understand NaN, infinities and what they do to a bucket', () => {
+	const c = curveOf({
+		run_id: 'a',
+		count: 30,
+		exact: false,
+		x: [0, 1, 2],
+		min: [1, 'NaN', 2],
+		max: [3, 'NaN', 1.7976931348623157e308],
+		mean: [2, 'NaN', 6e306],
+		last: [2, 'NaN', 2.5],
+		n: [10, 10, 10],
+	});
+	assert.deepEqual(c.mean, [2, NaN, 2.5]);
+	assert.equal(c.max[2], Infinity);
+	assert.deepEqual(
+		oddOf(c).map((o) => o.kind),
+		['nan', 'inf'],
+	);
+	assert.deepEqual(
+		rangeOf([c], null, false, (k) => [k.min, k.max]),
+		{ lo: 1, hi: 3 },
+	);
+	assert.equal(sampling([c]), "1 of 10 points, with each bucket's least and greatest");
+});
+
+test('smoothing starts at the first value and keeps gaps', () => {
+	const s = smooth([1, NaN, 1, 3], 0.5);
+	assert.equal(s[0], 1);
+	assert.ok(Number.isNaN(s[1]));
+	assert.equal(s[2], 1);
+	assert.ok(s[3] > 1 && s[3] < 3);
+});
+
+test('the nearest point is found, and none outside the curve', () => {
+	assert.equal(nearest([0, 10, 20], 14), 1);
+	assert.equal(nearest([0, 10, 20], 16), 2);
+	assert.equal(nearest([0, 10, 20], 25), -1);
+	assert.equal(nearest([5], 5), 0);
+});
+
+test('direction is told only where the name tells', () => {
+	assert.equal(betterOf('val/loss'), 'less');
+	assert.equal(betterOf('rmse'), 'less');
+	assert.equal(betterOf('val_accuracy'), 'more');
+	assert.equal(betterOf('r2'), 'more');
+	assert.equal(betterOf('lr'), null);
+	assert.equal(betterOf('system/gpu_error'), null);
 });

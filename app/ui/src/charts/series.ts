@@ -15,21 +15,32 @@ export interface Curve {
 	n: number[];
 }
 
+/* MLflow's SQL stores keep an infinity as the greatest double. */
+const HUGE = Number.MAX_VALUE;
+
 /** "NaN", "Infinity" and "-Infinity" come as words; null as no value. */
 export function value(v: Num | null | undefined): number {
-	return v === null || v === undefined ? NaN : typeof v === 'number' ? v : Number(v);
+	const n = v === null || v === undefined ? NaN : typeof v === 'number' ? v : Number(v);
+	return n >= HUGE ? Infinity : n <= -HUGE ? -Infinity : n;
 }
 
 export function curveOf(s: Series): Curve {
+	const min = (s.min ?? []).map(value),
+		max = (s.max ?? []).map(value),
+		last = (s.last ?? []).map(value);
 	return {
 		run_id: s.run_id,
 		count: Number(s.count),
 		exact: Boolean(s.exact),
 		x: (s.x ?? []).map(value),
-		min: (s.min ?? []).map(value),
-		max: (s.max ?? []).map(value),
-		mean: (s.mean ?? []).map(value),
-		last: (s.last ?? []).map(value),
+		min,
+		max,
+		last,
+		/* One infinity spoils the mean of its bucket: then a finite value of it stands in, and the mark says what was there. */
+		mean: (s.mean ?? []).map((m, i) => {
+			const odd = !s.exact && (!isFinite(min[i]!) || !isFinite(max[i]!));
+			return odd ? ([last[i]!, min[i]!, max[i]!].find(isFinite) ?? value(m)) : value(m);
+		}),
 		n: s.n ?? [],
 	};
 }

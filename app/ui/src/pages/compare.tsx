@@ -82,9 +82,9 @@ export default function Compare(): JSX.Element {
 	/* On a phone the tabs scroll sideways: the chosen one into sight. */
 	const tabs = useRef<HTMLElement>(null);
 	useEffect(() => {
-		const node = tabs.current, on = node?.querySelector<HTMLElement>('[aria-current]');
-		if (node && on && node.scrollWidth > node.clientWidth)
-			node.scrollLeft = on.offsetLeft - (node.clientWidth - on.offsetWidth) / 2;
+		const node = tabs.current,
+			on = node?.querySelector<HTMLElement>('[aria-current]');
+		if (node && on && node.scrollWidth > node.clientWidth) node.scrollLeft = on.offsetLeft - (node.clientWidth - on.offsetWidth) / 2;
 	}, [tab]);
 	const counts: Record<string, number | undefined> = { params: table?.params.length, metrics: table?.metrics.length };
 

@@ -33,9 +33,9 @@ export async function part(owner: ArtifactOwner, path: string, from: number, max
 		throw error;
 	}
 	const range = /\/(\d+)\s*$/.exec(answer.headers.get('Content-Range') ?? '');
-	if (answer.status === 206 && range) {
+	if (answer.status === 206) {
 		const bytes = new Uint8Array(await answer.arrayBuffer());
-		const total = Number(range[1]);
+		const total = range ? Number(range[1]) : bytes.length < max ? from + bytes.length : NaN;
 		return { bytes, total, whole: from === 0 && bytes.length >= total };
 	}
 	const all: Uint8Array[] = [];
