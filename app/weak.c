@@ -103,9 +103,3 @@ migrate_version(void)
 {
 	return 0;
 }
-
-WEAK int
-migrate_version(void)
-{
-	return 0;
-}

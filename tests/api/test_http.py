@@ -612,6 +612,10 @@ def test_garbage_after_a_good_request_costs_only_itself(server):
 
 # ---- back-pressure
 
+# AddressSanitizer keeps what was freed for a while.
+GROWTH_KIB = 40000 if "/san-" in str(probe_binary()) else 4000
+
+
 def memory_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
 
@@ -628,7 +632,7 @@ def test_a_slow_consumer_slows_the_sender_and_memory_stays_flat(server):
             sent += len(block)
             most = max(most, memory_kib(pid))
         assert Reader(s).reply().json()["length"] == size
-    assert most - before < 3000
+    assert most - before < GROWTH_KIB
 
 
 def test_a_slow_reader_slows_the_producer_and_memory_stays_flat(server):
@@ -643,7 +647,7 @@ def test_a_slow_reader_slows_the_producer_and_memory_stays_flat(server):
             got += len(piece)
             if got % 7 == 0:
                 most = max(most, memory_kib(pid))
-    assert most - before < 4000
+    assert most - before < GROWTH_KIB
 
 
 def test_pipelining_without_reading_is_held_back(server):
@@ -658,7 +662,7 @@ def test_pipelining_without_reading_is_held_back(server):
                 sent += s.send(request(path="/big?n=4000") * 100)
             except BlockingIOError:
                 time.sleep(0.01)
-        assert memory_kib(pid) - before < 4000
+        assert memory_kib(pid) - before < GROWTH_KIB
 
 
 # ---- the end of things
