@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parsePython } from '../src/viewers/python-json.ts';
+import { readZipList, zipEnd } from '../src/viewers/zip-list.ts';
 import { half, offsetOf, readNpy } from '../src/viewers/npy.ts';
 
 function npy(descr, shape, body, fortran = false) {
@@ -32,4 +34,25 @@ test('npy refuses what it cannot show', () => {
 	assert.throws(() => readNpy(npy('|O', [1], new Uint8Array(1))), /pickle/);
 	assert.equal(half(0x3c00), 1);
 	assert.equal(half(0xc000), -2);
+});
+
+test('a zip is listed from its end alone', async () => {
+	const { zipSync } = await import('fflate');
+	const zip = zipSync({ 'a/b.txt': new Uint8Array(1000), 'ü.bin': new Uint8Array([1, 2, 3]) });
+	const cut = 10;
+	const end = zipEnd(zip.subarray(cut), cut);
+	const list = readZipList(zip.subarray(end.at, end.at + end.size));
+	assert.deepEqual(
+		list.map((e) => [e.name, e.size]),
+		[
+			['a/b.txt', 1000],
+			['ü.bin', 3],
+		],
+	);
+	assert.throws(() => zipEnd(new Uint8Array(100), 0), /not a zip/);
+});
+
+test("JSON of Python's json.dump with NaN is read", () => {
+	assert.deepEqual(parsePython('{"a": NaN, "b": [-Infinity, "NaN, really"]}'), { a: 'NaN', b: ['-Infinity', 'NaN, really'] });
+	assert.throws(() => parsePython('{'));
 });

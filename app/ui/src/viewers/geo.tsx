@@ -3,7 +3,7 @@
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { Bar, part, sizeWord, Status, textOf, useFile, type ViewerProps } from './frame';
-import { parsePython } from './json';
+import { parsePython } from './python-json';
 import { Lines } from './text';
 
 const MAX = 10_000_000;

@@ -3,24 +3,11 @@
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { Bar, Cut, part, sizeWord, Status, TEXT_MAX, textOf, useFile, type ViewerProps } from './frame';
+import { parsePython } from './python-json';
 import Sheet, { type SheetData } from './sheet';
 import { Lines } from './text';
 
 const CHILDREN = 200;
-
-export function parsePython(text: string): unknown {
-	try {
-		return JSON.parse(text);
-	} catch (error) {
-		/* json.dump writes NaN, Infinity and -Infinity outside strings, which JSON does not know. */
-		const patched = text.replace(/"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g, (m) => (m.startsWith('"') ? m : `"${m}"`));
-		try {
-			return JSON.parse(patched);
-		} catch {
-			throw error;
-		}
-	}
-}
 
 /* MLflow's log_table writes {"columns": [...], "data": [[...]]}. */
 function tableOf(v: unknown): SheetData | null {

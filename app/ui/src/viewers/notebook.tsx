@@ -6,7 +6,7 @@ import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import Rendered from '../components/markdown';
 import { highlighted } from './code';
 import { part, sizeWord, Status, textOf, useFile, type ViewerProps } from './frame';
-import { parsePython } from './json';
+import { parsePython } from './python-json';
 
 const MAX = 20_000_000;
 const OUTPUT_MAX = 100_000;

@@ -64,7 +64,11 @@ export default function Sheet(props: { data: SheetData; name?: string }): JSX.El
 							<tr key={i}>
 								<td class="num muted">{i + 1}</td>
 								{columns.slice(0, width).map((_, c) => (
-									<td key={c} class={numeric[c] ? 'num' : ''} title={r[c] && r[c]!.length > 60 ? r[c]!.slice(0, 2000) : undefined}>
+									<td
+										key={c}
+										class={numeric[c] ? 'num' : r[c] && r[c]!.length > 45 ? 'long' : ''}
+										title={r[c] && r[c]!.length > 60 ? r[c]!.slice(0, 2000) : undefined}
+									>
 										{r[c] === null || r[c] === undefined ? (
 											<span class="muted">none</span>
 										) : r[c]!.length > 200 ? (
