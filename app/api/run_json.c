@@ -44,7 +44,7 @@ model_print(struct buf *b, const PGresult *r, int row)
 {
 	buf_puts(b, "{\"model_id\":");
 	buf_json(b, db_text(r, row, COL_TEXT));
-	if (db_int2(r, row, COL_KIND) == KIND_MODEL_OUT) {
+	if (db_int4(r, row, COL_KIND) == KIND_MODEL_OUT) {
 		buf_puts(b, ",\"step\":");
 		buf_int(b, db_int8(r, row, COL_STEP));
 	}
@@ -77,7 +77,7 @@ chain_print(struct buf *b, const PGresult *r, const struct chain *c, const int *
 static void
 chain_add(struct chain *c, int *next, const PGresult *r, int row)
 {
-	int kind = db_int2(r, row, COL_KIND);
+	int kind = db_int4(r, row, COL_KIND);
 
 	PRECOND(kind >= 0 && kind < KINDS);
 	next[row] = -1;

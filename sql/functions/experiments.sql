@@ -31,10 +31,9 @@ begin
     update experiments set artifact_location = location_join(root, v_id::text) where id = v_id;
   end if;
   insert into experiment_tags (experiment_id, key, value)
-  select distinct on (t.key) v_id, t.key, coalesce(t.value, '')
-    from jsonb_to_recordset(tags) with ordinality as t(key text, value text, i bigint)
-   where t.key is not null
-   order by t.key, t.i desc;
+  select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
+    from jsonb_array_elements(tags) with ordinality as t(tag, i)
+   order by t.tag ->> 'key', t.i desc;
   update repeats set object = 'experiment:' || v_id, created_at = now() where key = repeat_key;
   experiment_id := v_id::text;
 end
