@@ -12,10 +12,12 @@
 #include "search/parse.h"
 #include "search/token.h"
 
-#define HITS 1000
+#ifndef SEARCH_HITS /* tests make it small */
+#define SEARCH_HITS 1000
+#endif
 #define HIT_SETS 2
-#define EDGE_CHARS 64
-#define PARTS 16
+#define EDGE_CHARS 64 /* of the indexes on params, tags and names */
+#define EXPERIMENTS_WALKED 1000
 
 static const struct text fragments[] = {
 #define FRAGMENT(name, text) { text, sizeof(text) - 1 },
@@ -62,9 +64,13 @@ struct walk {
 	bool is_text, is_float, nullable, descending;
 	struct text table, key_id; /* metrics, params, tags */
 	struct text inner;        /* conditions that the walked index can serve, over w */
+	struct text inner_runs;   /* those of them that runs have too */
 	struct text filter;       /* the rest, over x */
 	bool must_have;           /* the filter refuses runs without the key */
+	bool must_miss;           /* .. or with it */
 	struct text gate;         /* TRUE, or: the hits are too many */
+	struct text rows;         /* limit and offset */
+	struct text after_key, after[3]; /* the token's values, bound: key; start time, rank, run */
 	struct buf ctes, parts;
 	size_t made;
 	struct text found;        /* rows of the ranges so far, as an expression */
@@ -693,17 +699,378 @@ compile_general(struct compiler *c)
 	return true;
 }
 
+/* One sort key that an index has, perhaps followed by MLflow's own last keys. */
 static bool
 runs_walkable(struct compiler *c, struct walk *w)
 {
-	(void)c;
-	(void)w;
-	return false;
+	const struct search_request *r = c->request;
+	const struct order *o = c->orders;
+	bool by_start = c->order_count > 0 && o->attribute != NULL && o->attribute->column == F_RUN_START_TIME;
+	bool then_start = c->order_count == 2 && o[1].attribute != NULL && o[1].attribute->column == F_RUN_START_TIME && o[1].descending;
+
+	if (r->view == VIEW_DELETED || r->view == VIEW_ALL || r->count_only || r->experiment_count == 0 || r->experiment_count > EXPERIMENTS_WALKED)
+		return false;
+	if (c->order_count > 1 && !then_start)
+		return false;
+	if (c->order_count == 0 || (by_start && o->descending))
+		return true;
+	w->order = o;
+	w->entity = o->entity;
+	w->descending = o->descending;
+	if (o->entity != ENTITY_ATTRIBUTE) {
+		w->is_float = o->entity == ENTITY_METRIC;
+		w->is_text = !w->is_float;
+		w->key = F_W_VALUE;
+		w->edge = w->is_text ? F_W_VALUE_EDGE : F_W_VALUE;
+		w->nullable = true;
+		return o->aggregate == AGGREGATE_NONE;
+	}
+	w->nullable = o->attribute->column == F_RUN_END_TIME;
+	w->is_text = o->attribute->column == F_RUN_NAME;
+	w->key = by_start ? F_W_START_TIME : w->is_text ? F_W_NAME : F_W_END_TIME;
+	w->edge = w->is_text ? F_W_NAME_EDGE : w->key;
+	return by_start || w->is_text || w->nullable;
+}
+
+static bool
+over_values(const struct walk *w)
+{
+	return w->entity != ENTITY_ATTRIBUTE;
+}
+
+static size_t
+conjuncts(const struct node *n, const struct node **out, size_t count)
+{
+	if (n == NULL)
+		return count;
+	if (n->kind != NODE_AND) {
+		out[count] = n;
+		return count + 1;
+	}
+	for (const struct node *part = n->first; part != NULL; part = part->next)
+		count = conjuncts(part, out, count);
+	return count;
+}
+
+static bool
+same_key(const struct walk *w, const struct condition *d)
+{
+	return over_values(w) && d->entity == w->entity && d->aggregate == AGGREGATE_NONE && text_eq(d->key, w->order->key) && !(d->entity == ENTITY_PARAM && d->is_number);
+}
+
+static struct text
+edge_text(struct text value)
+{
+	return text_prefix(value, EDGE_CHARS);
+}
+
+/* Each part of the filter to where it costs least: inside the walk if its index has the column, else to the probes of each row walked. */
+static void
+walk_filter(struct compiler *c, struct walk *w, const struct node *const *parts, size_t n)
+{
+	static const char *const statuses[] = { "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED" };
+	struct view view = { .run = TEXT("x.run"), .probe = true };
+
+	w->inner = w->inner_runs = w->filter = PIECE(TRUE);
+	for (size_t i = 0; i < n; i++) {
+		const struct condition *d = &parts[i]->condition;
+		bool plain = parts[i]->kind == NODE_CONDITION;
+		if (plain && d->attribute != NULL && d->attribute->column == F_RUN_START_TIME) {
+			struct text t = compare(c, d, PIECE(W_START_TIME), false);
+			w->inner = both(c, w->inner, t);
+			w->inner_runs = both(c, w->inner_runs, t);
+			continue;
+		}
+		if (plain && same_key(w, d) && (d->compare != CMP_NULL || d->negated)) {
+			w->must_have = true;
+			if (d->compare == CMP_EQ && w->is_text)
+				w->inner = both(c, w->inner, SQL(c, EQ, PIECE(W_VALUE_EDGE), bind_text(c, edge_text(d->text))));
+			if (d->compare != CMP_NULL)
+				w->inner = both(c, w->inner, compare(c, d, PIECE(W_VALUE), w->is_float));
+			continue;
+		}
+		if (plain && same_key(w, d))
+			w->must_miss = true;
+		if (plain && d->attribute != NULL && d->attribute->column == F_RUN_STATUS && d->compare == CMP_EQ && !over_values(w)) {
+			int64_t status = 0;
+			for (int64_t s = 0; s < 5; s++)
+				if (text_is(d->text, statuses[s]))
+					status = s + 1;
+			w->inner = both(c, w->inner, SQL(c, EQ, PIECE(W_STATUS), bind_integer(c, status)));
+			w->inner_runs = w->inner;
+			continue;
+		}
+		w->filter = both(c, w->filter, tree_sql(c, parts[i], &view));
+	}
+}
+
+/* How promising a condition is as the source of hits; 0: none. */
+static unsigned
+hit_grade(const struct walk *w, const struct node *n)
+{
+	const struct condition *d = &n->condition;
+	bool equal = d->compare == CMP_EQ && d->list_count == 0;
+
+	if (n->kind != NODE_CONDITION || same_key(w, d) || d->negated || d->aggregate != AGGREGATE_NONE)
+		return 0;
+	if (d->attribute != NULL && d->attribute->column == F_RUN_RUN_ID)
+		return equal || d->compare == CMP_IN ? 5 : 0;
+	if (d->attribute != NULL && d->attribute->column == F_RUN_NAME)
+		return equal ? 4 : 0;
+	if (d->entity == ENTITY_PARAM || d->entity == ENTITY_TAG)
+		return equal && !d->is_number ? 3 : 0;
+	return d->entity != ENTITY_METRIC || d->compare == CMP_NE ? 0 : equal ? 2 : 1;
+}
+
+static struct text
+hit_sql(struct compiler *c, const struct condition *d, struct text gate)
+{
+	bool one = c->request->experiment_count == 1;
+	struct text limit = bind_integer(c, SEARCH_HITS + 1), where;
+
+	if (d->attribute != NULL) {
+		where = compare(c, d, fragments[d->attribute->column], false);
+		if (d->attribute->column == F_RUN_NAME)
+			where = both(c, SQL(c, EQ, PIECE(R_NAME_EDGE), bind_text(c, edge_text(d->text))), where);
+		return SQL(c, HIT_RUNS, gate, one ? SQL(c, RUN_ONE, bind_one(c)) : SQL(c, RUN_EACH, bind_experiments(c)), where, limit);
+	}
+	where = compare(c, d, PIECE(H_VALUE), d->entity == ENTITY_METRIC);
+	if (d->entity != ENTITY_METRIC)
+		where = both(c, SQL(c, EQ, PIECE(H_VALUE_EDGE), bind_text(c, edge_text(d->text))), where);
+	struct text which = one ? SQL(c, HIT_ONE, bind_one(c)) : SQL(c, HIT_EACH, bind_experiments(c));
+	return SQL(c, HIT_VALUES, fragments[table_of(d->entity)], which, bind_key(c, d->key), where, limit, gate);
+}
+
+static void
+add_cte(struct compiler *c, struct walk *w, struct text name, struct text body)
+{
+	buf_text(&w->ctes, SQL(c, CTE, w->ctes.n > 0 ? PIECE(COMMA) : TEXT_NONE, name, body));
+}
+
+static void
+add_part(struct walk *w, struct text part)
+{
+	if (w->parts.n > 0)
+		buf_text(&w->parts, PIECE(UNION));
+	buf_text(&w->parts, part);
+}
+
+/* The picked rows behind the token. */
+static struct text
+picked_after(struct compiler *c, const struct walk *w)
+{
+	const struct text *v = c->token.values;
+
+	if (!c->continues)
+		return PIECE(TRUE);
+	if (w->order == NULL || v[0].s == NULL)
+		return w->order == NULL ? SQL(c, PICKED_AFTER_NONE, w->after[0], w->after[1], w->after[2]) : SQL(c, PICKED_AFTER_NULL, w->after[0], w->after[1], w->after[2]);
+	struct text beyond = !w->descending ? SQL(c, PICKED_GT, w->after_key)
+	    : !w->is_float                  ? SQL(c, PICKED_LT, w->after_key)
+	    : text_is(v[0], "NaN")          ? PIECE(PICKED_MISSING)
+					    : SQL(c, PICKED_LT_NAN, w->after_key);
+	return SQL(c, PICKED_AFTER, beyond, w->after_key, w->after[0], w->after[1], w->after[2]);
+}
+
+/* The sets of hits of the best conditions, the rows picked from the first that is small, and the gate that lets the walks run when none is. */
+static void
+walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, size_t n)
+{
+	const struct condition *best[HIT_SETS];
+	size_t count = 0;
+	struct text picks = TEXT_NONE;
+
+	w->gate = PIECE(TRUE);
+	for (unsigned grade = 5; grade > 0; grade--)
+		for (size_t i = 0; i < n && count < HIT_SETS; i++)
+			if (hit_grade(w, parts[i]) == grade)
+				best[count++] = &parts[i]->condition;
+	if (count == 0)
+		return;
+	struct text most = bind_integer(c, SEARCH_HITS);
+	for (size_t i = 0; i < count; i++) {
+		struct text name = text_format(c->arena, "h%zu", i + 1);
+		add_cte(c, w, name, hit_sql(c, best[i], w->gate));
+		struct text pick = SQL(c, PICK, name, both(c, w->gate, SQL(c, FEW, name, most)));
+		picks = text_format(c->arena, TEXT_FMT TEXT_FMT TEXT_FMT, TEXT_ARG(picks), TEXT_ARG(i > 0 ? PIECE(UNION) : TEXT_NONE), TEXT_ARG(pick));
+		w->gate = both(c, w->gate, SQL(c, MANY, name, most));
+	}
+	add_cte(c, w, TEXT("picked"), picks);
+	struct view view = { .run = PIECE(RUN_IDENTITY), .probe = true, .joined = true };
+	struct text key = w->order == NULL ? PIECE(NO_KEY)
+	    : over_values(w)               ? SQL(c, PROBE, w->table, PIECE(RUN_IDENTITY), w->key_id, PIECE(P_VALUE))
+					   : fragments[w->order->attribute->column];
+	struct text where = readable(c, both(c, PIECE(ALIVE), filter_sql(c, &view)));
+	add_cte(c, w, TEXT("found"), SQL(c, PICKED, key, PIECE(PICKED_RUNS), where));
+	struct text class = w->order == NULL || !w->nullable ? TEXT("0") : w->is_float && w->descending ? PIECE(PICKED_CLASS_NAN) : PIECE(PICKED_CLASS);
+	add_part(w, SQL(c, PART_PICKED, TEXT_NONE, class, TEXT("found"), picked_after(c, w)));
+}
+
+/* One range walked: `runs` over the runs themselves, else over the values. */
+static struct text
+walk_sql(struct compiler *c, const struct walk *w, bool runs, struct text key, struct text edge, struct text where, struct text order, struct text filter)
+{
+	bool one = c->request->experiment_count == 1;
+	struct text which = one ? bind_one(c) : PIECE(EACH_EXPERIMENT), marker = text_from(c->request->readable);
+	struct text inner, alive = SQL(c, WALK_ALIVE, one ? SQL(c, ONE_ACTIVE, which) : PIECE(EACH_ACTIVE));
+
+	where = both(c, where, runs ? w->inner_runs : w->inner);
+	inner = runs ? SQL(c, INNER_RUNS, key, edge, which, where, order) : SQL(c, INNER_VALUES, key, edge, which, where, order, w->table, w->key_id);
+	filter = both(c, w->gate, both(c, filter, both(c, alive, w->filter)));
+	if (w->made > 0)
+		filter = both(c, SQL(c, FEWER, w->found, w->rows), filter);
+	if (marker.n > 0 && !text_is(marker, "true"))
+		filter = both(c, one ? SQL(c, ONE_READABLE, which, marker) : SQL(c, BRACKETS, marker), filter);
+	inner = SQL(c, WALK, inner, filter, w->rows);
+	return one ? inner : SQL(c, WALK_EACH, inner, bind_experiments(c));
+}
+
+static struct text
+tail(bool runs)
+{
+	return runs ? PIECE(TAIL_RUNS) : PIECE(TAIL_VALUES);
+}
+
+static void
+range_done(struct compiler *c, struct walk *w, struct text name)
+{
+	struct text count = SQL(c, COUNT, name);
+
+	w->found = w->made == 0 ? count : SQL(c, PLUS, w->found, count);
+	w->made++;
+}
+
+/* A range whose index order is the order asked for; `sorted`: by the key first. */
+static void
+range_plain(struct compiler *c, struct walk *w, const char *class, bool runs, struct text key, struct text where, bool sorted, struct text filter)
+{
+	struct text name = text_format(c->arena, "r%zu", w->made);
+	struct text order = sorted ? SQL(c, ORDER_FIRST, fragments[w->key], w->descending ? PIECE(DESC) : PIECE(ASC), tail(runs)) : tail(runs);
+
+	add_cte(c, w, name, walk_sql(c, w, runs, key, key, where, order, filter));
+	add_part(w, SQL(c, PART, TEXT_NONE, text_from(class), name));
+	range_done(c, w, name);
+}
+
+/*
+ * A range whose index has the right order of keys but not of the runs within one key: descending keys, and texts of which the index holds the beginning.
+ * One walk by the key alone finds the rows and the last key of the page; rows before that key are all found; those at it are walked again in their own order.
+ */
+static void
+range_edge(struct compiler *c, struct walk *w, struct text where)
+{
+	bool runs = !over_values(w);
+	struct text name = text_format(c->arena, "r%zu", w->made), edge = text_format(c->arena, "b%zu", w->made), at = text_format(c->arena, "e%zu", w->made);
+	struct text key = fragments[w->key], by = fragments[w->edge], direction = w->descending ? PIECE(DESC) : PIECE(ASC), condition;
+
+	add_cte(c, w, name, walk_sql(c, w, runs, key, by, where, SQL(c, ORDER_ONLY, by, direction), PIECE(TRUE)));
+	struct text bound[] = { name, w->rows };
+	add_cte(c, w, edge, sql_fill(c, w->descending ? F_EDGE_LEAST : F_EDGE_MOST, bound, 2));
+	condition = w->is_text ? SQL(c, W_EDGE_SHORT, by, edge) : SQL(c, W_EDGE_AT, by, edge);
+	add_cte(c, w, at, walk_sql(c, w, runs, key, by, both(c, where, condition), tail(runs), PIECE(TRUE)));
+	add_part(w, SQL(c, PART_BEFORE, TEXT_NONE, TEXT("0"), name, w->descending ? TEXT(">") : TEXT("<"), edge));
+	add_part(w, SQL(c, PART, TEXT_NONE, TEXT("0"), at));
+	if (w->is_text) {
+		struct text longer = text_format(c->arena, "f%zu", w->made);
+		add_cte(c, w, longer, walk_sql(c, w, runs, key, by, both(c, where, SQL(c, W_EDGE_LONG, by, edge)), SQL(c, ORDER_FIRST, key, direction, tail(runs)), PIECE(TRUE)));
+		add_part(w, SQL(c, PART, TEXT_NONE, TEXT("0"), longer));
+	}
+	range_done(c, w, name);
+}
+
+/* Ranges of rows that have the key; then, perhaps, of those at or behind the token's value. */
+static void
+ranges_valued(struct compiler *c, struct walk *w)
+{
+	bool runs = !over_values(w), last = c->continues && c->token.values[0].s == NULL, nan = false;
+	struct text key = fragments[w->key], edge = fragments[w->edge], where = PIECE(TRUE);
+
+	if (last)
+		return;
+	if (c->continues) {
+		struct text value = c->token.values[0], same = SQL(c, EQ, key, w->after_key);
+		nan = w->is_float && text_is(value, "NaN");
+		if (w->is_text)
+			same = both(c, SQL(c, EQ, edge, bind_text(c, edge_text(value))), same);
+		struct text args[] = { w->after[0], w->after[1], w->after[2] };
+		range_plain(c, w, nan && w->descending ? "1" : "0", runs, key, both(c, same, sql_fill(c, runs ? F_AFTER_RUNS : F_AFTER_VALUES, args, 3)), false, PIECE(TRUE));
+		struct text beyond[] = { edge, w->is_text ? bind_text(c, edge_text(value)) : w->after_key };
+		if (w->is_text && text_chars(value) >= EDGE_CHARS) {
+			struct text further[] = { key, w->after_key };
+			where = both(c, sql_fill(c, F_EQ, beyond, 2), sql_fill(c, w->descending ? F_LT : F_GT, further, 2));
+			range_plain(c, w, "0", runs, key, where, true, PIECE(TRUE));
+		}
+		where = sql_fill(c, w->descending ? F_LT : F_GT, beyond, 2);
+		if (nan)
+			return;
+	}
+	if (w->key == F_W_END_TIME)
+		where = both(c, PIECE(W_ENDED), where);
+	if (w->descending && w->is_float) {
+		range_edge(c, w, both(c, PIECE(W_NUMBERS), where));
+		range_plain(c, w, "1", runs, key, PIECE(W_NANS), false, PIECE(TRUE));
+	} else if (w->is_float || (w->key == F_W_END_TIME && !w->descending)) {
+		range_plain(c, w, "0", runs, key, where, true, PIECE(TRUE));
+	} else {
+		range_edge(c, w, where);
+	}
+}
+
+/* Runs without the key, or all of them in the order of start times. */
+static void
+range_missing(struct compiler *c, struct walk *w)
+{
+	struct text where = PIECE(TRUE), filter = PIECE(TRUE), key = PIECE(NO_KEY);
+
+	if (w->order != NULL && (!w->nullable || w->must_have))
+		return;
+	if (c->continues && (w->order == NULL || c->token.values[0].s == NULL))
+		where = SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]);
+	if (over_values(w)) {
+		filter = SQL(c, PROBE_MISSING, w->table, TEXT("x.run"), w->key_id);
+		key = w->is_float ? PIECE(NULL_FLOAT) : PIECE(NULL_TEXT);
+	} else if (w->order != NULL) {
+		where = both(c, PIECE(W_RUNNING), where);
+	}
+	range_plain(c, w, w->order == NULL ? "0" : "2", true, key, where, false, filter);
 }
 
 static bool
 compile_walk(struct compiler *c, struct walk *w)
 {
-	(void)w;
-	return compile_general(c);
+	static const struct key integer = { .type = KEY_INTEGER };
+	struct key keys[4] = { integer, integer, integer, integer };
+	const struct node **parts = arena_array(c->arena, SEARCH_CONDITIONS + 1, sizeof(*parts));
+	size_t n = conjuncts(c->filter, parts, 0), first = w->order == NULL ? 0 : 1;
+	int64_t v;
+
+	keys[0].nullable = w->order != NULL && w->nullable;
+	keys[0].type = w->is_text ? KEY_TEXT : w->is_float ? KEY_FLOAT : KEY_INTEGER;
+	if (!tokens_check(c, keys, 3 + first))
+		return false;
+	w->rows = bind_integer(c, c->limit + c->offset);
+	if (c->continues) {
+		for (size_t i = 0; i < 3; i++)
+			w->after[i] = text_int(c->token.values[first + i], &v) ? bind_integer(c, v) : TEXT_NONE;
+		if (first > 0 && c->token.values[0].s != NULL)
+			w->after_key = bind_token_value(c, &keys[0], c->token.values[0]);
+	}
+	if (over_values(w)) {
+		w->table = fragments[table_of(w->entity)];
+		w->key_id = bind_key(c, w->order->key);
+	}
+	walk_filter(c, w, parts, n);
+	walk_hits(c, w, parts, n);
+	if (w->order != NULL && !w->must_miss)
+		ranges_valued(c, w);
+	range_missing(c, w);
+	struct text args[] = {
+		text_copy(c->arena, buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
+		w->descending ? PIECE(DESC) : PIECE(ASC), bind_integer(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE,
+	};
+	c->query->sql = sql_fill(c, F_PAGE, args, 6);
+	c->query->sort_columns = 3 + first;
+	buf_free(&w->ctes);
+	buf_free(&w->parts);
+	return true;
 }

@@ -3,6 +3,7 @@
  * Flags: --kind N --filter TEXT --order TEXT --order-desc TEXT --view N --experiment N --limit N --offset N --token TEXT --count --dataset NAME --digest TEXT;
  * after --after VALUE or --after-null, once a sort column, also "token" for the row with these values.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,9 +21,11 @@ print_param(struct buf *b, const struct search_param *p)
 		buf_int(b, p->i);
 		break;
 	case SP_FLOAT8:
-		buf_puts(b, "{\"double\":\"");
+		buf_puts(b, "{\"double\":");
+		if (isfinite(p->d)) /* else buf_double() makes the quotes */
+			buf_byte(b, '"');
 		buf_double(b, p->d);
-		buf_puts(b, "\"}");
+		buf_puts(b, isfinite(p->d) ? "\"}" : "}");
 		break;
 	case SP_INT8S:
 	case SP_TEXTS:
