@@ -955,6 +955,52 @@ local_multipart_abort(struct store *store, struct text key, struct text upload_i
 	unsupported(store, key, op, "Multipart upload is not supported for the current artifact repository");
 }
 
+/* ---- the check at start ---- */
+
+struct check {
+	struct local *local;
+	void (*done)(void *, bool, struct text);
+	void *user;
+};
+
+static void
+check_now(void *user)
+{
+	struct check *c = user;
+	struct buf report = { 0 };
+	struct statvfs fs;
+	char name[96];
+	int fd;
+	bool usable;
+
+	temp_name("try", name, sizeof(name));
+	fd = open_beneath(c->local->root, name, O_CREAT | O_EXCL | O_WRONLY, FILE_MODE);
+	usable = fd != -1;
+	if (!usable)
+		buf_printf(&report, "the artifact folder cannot be written: %s\n", strerror(errno));
+	else if (fstatvfs(c->local->root, &fs) == 0)
+		buf_printf(&report, "ok: the artifact folder can be written, %lld MiB free\n", (long long)((uint64_t)fs.f_bavail * (uint64_t)fs.f_frsize / 1048576));
+	if (usable) {
+		close(fd);
+		unlinkat(c->local->root, name, 0);
+	}
+	c->done(c->user, usable, buf_view(&report));
+	buf_free(&report);
+	free(c);
+}
+
+static void
+local_check(struct store *store, void (*done)(void *, bool, struct text), void *user)
+{
+	struct check *c = calloc(1, sizeof(*c));
+
+	PRECOND(c != NULL);
+	c->local = store->priv;
+	c->done = done;
+	c->user = user;
+	loop_after(0, check_now, c);
+}
+
 /* ---- opening ---- */
 
 /* In a thread, at start: what crashed servers left in TMP. */
@@ -1048,6 +1094,7 @@ local_open(const char *folder, char *why, size_t n)
 		.multipart_complete = local_multipart_complete,
 		.multipart_abort = local_multipart_abort,
 		.usage = local_usage,
+		.check = local_check,
 	};
 	struct local *local = calloc(1, sizeof(*local));
 

@@ -25,6 +25,7 @@ struct store_stat {
 	int64_t mtime_ms;
 	uint64_t generation; /* GCS; local: inode-mtime mix */
 	bool encoded;        /* stored with a Content-Encoding: never hand out ranges */
+	char encoding[16];   /* that encoding ("gzip"): the bytes are handed on as they are stored */
 	char etag[72];       /* without quotes */
 };
 struct store_entry {
@@ -90,6 +91,7 @@ struct store {
 	void (*multipart_create)(struct store *, struct text key, int parts, struct text content_type, struct store_op *);
 	void (*multipart_complete)(struct store *, struct text key, struct text upload_id, const struct store_part *parts, size_t n, struct store_op *);
 	void (*multipart_abort)(struct store *, struct text key, struct text upload_id, struct store_op *);
+	void (*check)(struct store *, void (*done)(void *user, bool usable, struct text report), void *user);
 	/* every object below key, recursive, for usage and gc: op->bytes, op->objects */
 	void (*usage)(struct store *, struct text key, struct store_op *);
 	void *priv;
@@ -99,6 +101,9 @@ struct store {
 struct store *store_open(const char *destination, char *why, size_t n);
 /* A store for a gs://bucket/path that is an experiment's own root (direct mode): list, get, sign with the server's credentials. Cached by bucket. */
 struct store *store_for_uri(struct text uri, struct text *key_prefix, char *why, size_t n);
+
+/* Tries what the server will need (permissions, a signature, a writable folder) and says in plain lines what will not work. usable: false when nothing will. */
+void store_check(struct store *, void (*done)(void *user, bool usable, struct text report), void *user);
 
 /*
  * Checks a decoded artifact path (percent-decoding was done once by the caller) and copies it to *key: UTF-8, relative, no empty, "." or ".." segment, no control bytes, backslash, '#', drive letter,

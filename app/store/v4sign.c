@@ -95,6 +95,20 @@ algorithm(enum v4_kind kind)
 }
 
 static void
+query_join(const struct ready *q, size_t n, struct buf *out)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			buf_byte(out, '&');
+		buf_text(out, buf_view(&q[i].name));
+		buf_byte(out, '=');
+		buf_text(out, buf_view(&q[i].value));
+	}
+}
+
+static void
 query_string(const struct v4_request *r, const char *date, const char *stamp, struct text names, struct buf *out)
 {
 	struct ready q[V4_PAIRS_MOST + 5] = { 0 };
@@ -113,79 +127,97 @@ query_string(const struct v4_request *r, const char *date, const char *stamp, st
 	for (i = 0; i < r->query_count; i++)
 		add_query(&q[n++], r->query[i].name, r->query[i].value);
 	qsort(q, n, sizeof(q[0]), ready_compare);
-	for (i = 0; i < n; i++) {
-		if (i > 0)
-			buf_byte(out, '&');
-		buf_text(out, buf_view(&q[i].name));
-		buf_byte(out, '=');
-		buf_text(out, buf_view(&q[i].value));
-	}
+	query_join(q, n, out);
 	ready_free(q, n);
 	buf_free(&credential);
 	buf_free(&expires);
 }
 
-void
-v4_prepare(const struct v4_request *r, struct buf *url, struct buf *to_sign, struct buf *canonical)
+/* What both forms share: sorted headers, encoded path, and the canonical request over a finished query string. */
+struct form {
+	struct buf path, names, headers;
+	struct text payload;
+	char date[16], stamp[24];
+};
+
+static void
+form_make(const struct v4_request *r, struct form *f)
 {
 	struct ready h[V4_PAIRS_MOST + 1] = { 0 };
-	struct buf text = { 0 }, path = { 0 }, query = { 0 }, names = { 0 };
-	struct text payload = TEXT("UNSIGNED-PAYLOAD");
-	char date[16], stamp[24];
 	time_t when = (time_t)r->time_s;
 	struct tm tm;
 	size_t i, n = 0;
 
 	PRECOND(r->header_count <= V4_PAIRS_MOST);
+	f->payload = TEXT("UNSIGNED-PAYLOAD");
 	gmtime_r(&when, &tm);
-	strftime(date, sizeof(date), "%Y%m%d", &tm);
-	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	strftime(f->date, sizeof(f->date), "%Y%m%d", &tm);
+	strftime(f->stamp, sizeof(f->stamp), "%Y%m%dT%H%M%SZ", &tm);
 	add_header(&h[n++], TEXT("host"), bare_host(r->host));
 	for (i = 0; i < r->header_count; i++) {
 		add_header(&h[n++], r->headers[i].name, r->headers[i].value);
 		if (text_is_nocase(r->headers[i].name, "x-goog-content-sha256"))
-			payload = r->headers[i].value;
+			f->payload = r->headers[i].value;
 	}
 	qsort(h, n, sizeof(h[0]), ready_compare);
 	for (i = 0; i < n; i++) {
 		if (i > 0)
-			buf_byte(&names, ';');
-		buf_text(&names, buf_view(&h[i].name));
+			buf_byte(&f->names, ';');
+		buf_text(&f->names, buf_view(&h[i].name));
+		buf_text(&f->headers, buf_view(&h[i].name));
+		buf_byte(&f->headers, ':');
+		buf_text(&f->headers, buf_view(&h[i].value));
+		buf_byte(&f->headers, '\n');
 	}
-	buf_percent(&path, r->path, "/");
-	query_string(r, date, stamp, buf_view(&names), &query);
+	buf_percent(&f->path, r->path, "/");
+	ready_free(h, n);
+}
 
-	buf_printf(&text, "%s\n", r->method);
-	buf_text(&text, buf_view(&path));
-	buf_byte(&text, '\n');
-	buf_text(&text, buf_view(&query));
-	buf_byte(&text, '\n');
-	for (i = 0; i < n; i++) {
-		buf_text(&text, buf_view(&h[i].name));
-		buf_byte(&text, ':');
-		buf_text(&text, buf_view(&h[i].value));
-		buf_byte(&text, '\n');
-	}
-	buf_byte(&text, '\n');
-	buf_text(&text, buf_view(&names));
-	buf_byte(&text, '\n');
-	buf_text(&text, payload);
+static void
+form_free(struct form *f)
+{
+	buf_free(&f->path);
+	buf_free(&f->names);
+	buf_free(&f->headers);
+}
 
-	buf_printf(to_sign, "%s\n%s\n%s" SCOPE_TAIL "\n", algorithm(r->kind), stamp, date);
-	add_digest(to_sign, buf_view(&text));
+static void
+canonical_and_string(const struct v4_request *r, const struct form *f, struct text query, struct buf *canonical, struct buf *to_sign)
+{
+	buf_printf(canonical, "%s\n", r->method);
+	buf_text(canonical, buf_view(&f->path));
+	buf_byte(canonical, '\n');
+	buf_text(canonical, query);
+	buf_byte(canonical, '\n');
+	buf_text(canonical, buf_view(&f->headers));
+	buf_byte(canonical, '\n');
+	buf_text(canonical, buf_view(&f->names));
+	buf_byte(canonical, '\n');
+	buf_text(canonical, f->payload);
+	buf_printf(to_sign, "%s\n%s\n%s" SCOPE_TAIL "\n", algorithm(r->kind), f->stamp, f->date);
+	add_digest(to_sign, buf_view(canonical));
+}
+
+void
+v4_prepare(const struct v4_request *r, struct buf *url, struct buf *to_sign, struct buf *canonical)
+{
+	struct form f = { 0 };
+	struct buf query = { 0 }, text = { 0 };
+
+	form_make(r, &f);
+	query_string(r, f.date, f.stamp, buf_view(&f.names), &query);
+	canonical_and_string(r, &f, buf_view(&query), &text, to_sign);
 	buf_text(url, r->scheme);
 	buf_puts(url, "://");
 	buf_text(url, r->host);
-	buf_text(url, buf_view(&path));
+	buf_text(url, buf_view(&f.path));
 	buf_byte(url, '?');
 	buf_text(url, buf_view(&query));
 	if (canonical != NULL)
 		buf_text(canonical, buf_view(&text));
-	ready_free(h, n);
-	buf_free(&text);
-	buf_free(&path);
+	form_free(&f);
 	buf_free(&query);
-	buf_free(&names);
+	buf_free(&text);
 }
 
 bool
@@ -244,6 +276,47 @@ v4_sign_hmac(struct text secret, struct text to_sign, struct buf *out)
 	text_hex(key, sizeof(key), hex);
 	buf_add(out, hex, sizeof(hex));
 	return true;
+}
+
+bool
+v4_authorize(const struct v4_request *given, struct text secret, struct buf *authorization, char stamp[24])
+{
+	struct v4_request r = *given;
+	struct v4_pair headers[V4_PAIRS_MOST];
+	struct ready q[V4_PAIRS_MOST] = { 0 };
+	struct form f = { 0 };
+	struct buf query = { 0 }, text = { 0 }, to_sign = { 0 };
+	time_t when = (time_t)r.time_s;
+	struct tm tm;
+	size_t i;
+	bool good;
+
+	PRECOND(r.header_count + 2 <= V4_PAIRS_MOST && r.query_count <= V4_PAIRS_MOST);
+	gmtime_r(&when, &tm);
+	strftime(stamp, 24, "%Y%m%dT%H%M%SZ", &tm);
+	for (i = 0; i < r.header_count; i++)
+		headers[i] = r.headers[i];
+	headers[r.header_count++] = (struct v4_pair){ TEXT("x-goog-date"), text_from(stamp) };
+	headers[r.header_count++] = (struct v4_pair){ TEXT("x-goog-content-sha256"), TEXT("UNSIGNED-PAYLOAD") };
+	r.headers = headers;
+	form_make(&r, &f);
+	for (i = 0; i < r.query_count; i++)
+		add_query(&q[i], r.query[i].name, r.query[i].value);
+	qsort(q, r.query_count, sizeof(q[0]), ready_compare);
+	query_join(q, r.query_count, &query);
+	ready_free(q, r.query_count);
+	canonical_and_string(&r, &f, buf_view(&query), &text, &to_sign);
+	buf_printf(authorization, "%s Credential=", algorithm(r.kind));
+	buf_text(authorization, r.credential);
+	buf_printf(authorization, "/%s" SCOPE_TAIL ",SignedHeaders=", f.date);
+	buf_text(authorization, buf_view(&f.names));
+	buf_puts(authorization, ",Signature=");
+	good = v4_sign_hmac(secret, buf_view(&to_sign), authorization);
+	form_free(&f);
+	buf_free(&query);
+	buf_free(&text);
+	buf_free(&to_sign);
+	return good;
 }
 
 void

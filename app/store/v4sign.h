@@ -36,5 +36,8 @@ void v4_prepare(const struct v4_request *, struct buf *url, struct buf *to_sign,
 bool v4_sign_rsa(EVP_PKEY *key, struct text to_sign, struct buf *out) must_check;
 /* The secret as Google shows it; the date is read from the string to sign. */
 bool v4_sign_hmac(struct text secret, struct text to_sign, struct buf *out) must_check;
+/* An Authorization header with an HMAC key, for requests that cannot carry their signature in the URL. expires_s and query's X-Goog pairs play no part; x-goog-date and
+ * x-goog-content-sha256: UNSIGNED-PAYLOAD must be sent (and are signed here). */
+bool v4_authorize(const struct v4_request *, struct text secret, struct buf *authorization, char stamp[24]) must_check;
 void v4_append(struct buf *url, struct text signature);
 #endif
