@@ -396,6 +396,23 @@ bucket_add(struct bucket *b, double x, double value)
 	b->numbers++;
 }
 
+/* How many NaN each bucket holds, which least, mean and greatest pass over; left out when there are none. */
+static void
+nans_print(struct buf *b, const struct bucket *buckets, size_t n)
+{
+	size_t nans = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		nans += buckets[i].n - buckets[i].numbers;
+	if (nans == 0)
+		return;
+	buf_puts(b, ",\"nan\":[");
+	for (i = 0; i < n; i++)
+		buf_printf(b, "%s%zu", i > 0 ? "," : "", buckets[i].n - buckets[i].numbers);
+	buf_byte(b, ']');
+}
+
 static void
 chart_series(struct call *call, struct series *s, int64_t axis, size_t want)
 {
@@ -450,7 +467,9 @@ chart_series(struct call *call, struct series *s, int64_t axis, size_t want)
 	buf_puts(&call->out, ",\"n\":[");
 	for (i = 0; i < used; i++)
 		buf_printf(&call->out, "%s%zu", i > 0 ? "," : "", buckets[i].n);
-	buf_puts(&call->out, "]}");
+	buf_byte(&call->out, ']');
+	nans_print(&call->out, buckets, used);
+	buf_byte(&call->out, '}');
 }
 
 static enum next

@@ -120,7 +120,7 @@ async function chart({ run_ids, metric_key, buckets = 320, x_axis = 'step', star
 	for (const run_id of run_ids) {
 		const { metrics = [] } = await mlflow(`metrics/get-history?run_id=${run_id}&metric_key=${encodeURIComponent(metric_key)}`).catch(() => ({}));
 		const t0 = metrics[0]?.timestamp ?? 0;
-		const points = metrics.map((m) => ({ x: x_axis === 'step' ? Number(m.step ?? 0) : x_axis === 'time' ? Number(m.timestamp) : Number(m.timestamp) - t0, v: m.value })).filter((p) => p.x >= start && p.x <= end);
+		const points = metrics.map((m) => ({ x: x_axis === 'step' ? Number(m.step ?? 0) : x_axis === 'time' ? Number(m.timestamp) : (Number(m.timestamp) - t0) / 1000, v: m.value })).filter((p) => p.x >= start && p.x <= end);
 		const out = { run_id, count: points.length, exact: points.length <= 2 * buckets, x: [], min: [], max: [], mean: [], last: [], n: [] };
 		const size = out.exact ? 1 : Math.ceil(points.length / buckets);
 		for (let i = 0; i < points.length; i += size) {
