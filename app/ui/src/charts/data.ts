@@ -21,13 +21,16 @@ export interface CurveQuery {
 	buckets: number;
 }
 
+/* The server counts relative time in seconds; the charts hold all times in milliseconds. */
+const unitOf = (axis: XAxis): number => (axis === 'relative' ? 1000 : 1);
+
 function body(q: CurveQuery): Record<string, unknown> {
 	return {
 		run_ids: q.run_ids,
 		metric_key: q.metric_key,
 		buckets: q.buckets,
 		x_axis: q.x_axis,
-		...(q.window ? { start: q.window[0], end: q.window[1] } : {}),
+		...(q.window ? { start: q.window[0] / unitOf(q.x_axis), end: q.window[1] / unitOf(q.x_axis) } : {}),
 	};
 }
 
@@ -42,7 +45,7 @@ export async function curvesOf(q: CurveQuery, abort?: AbortSignal): Promise<Curv
 	const answers = await Promise.all(
 		parts.map((run_ids) => post<{ series?: Series[] }>('tallyd/metrics/chart', body({ ...q, run_ids }), abort)),
 	);
-	const curves = answers.flatMap((a) => (a.series ?? []).map(curveOf)).filter((c) => c.x.length);
+	const curves = answers.flatMap((a) => (a.series ?? []).map((one) => curveOf(one, unitOf(q.x_axis)))).filter((c) => c.x.length);
 	kept.delete(key);
 	kept.set(key, curves);
 	if (kept.size > KEPT) kept.delete(kept.keys().next().value!);

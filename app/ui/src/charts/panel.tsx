@@ -362,7 +362,7 @@ function MetricChart(props: MetricChartProps): JSX.Element {
 	}, [key, props.version]);
 
 	const lowest = lessIsBetter(props.metric);
-	const single = curves !== null && !props.window && curves.length > 0 && curves.every((c) => c.count <= 1);
+	const single = curves !== null && !props.window && curves.length > 0 && curves.every((c) => c.x.length <= 1);
 	const last = useMemo(() => {
 		const by = new Map((curves ?? []).map((c) => [c.run_id, c.last[c.last.length - 1]]));
 		return column(
@@ -528,12 +528,16 @@ export function useLive(ids: string[]): number {
 	return version;
 }
 
-/** The metrics of one run's page: curves with every value to read. */
-export function RunMetrics(props: { run: Run }): JSX.Element {
+/** The metrics of one run's page: curves with every value to read. With a prefix only those keys, else all but the machine's own. */
+export function RunMetrics(props: { run: Run; prefix?: string }): JSX.Element {
+	const { prefix } = props;
 	const id = props.run.info.run_id,
 		name = props.run.info.run_name;
 	const runs = useMemo(() => [chartRun(props.run)], [id, name]);
-	const text = (props.run.data.metrics ?? []).map((m) => m.key).join('\0');
+	const text = (props.run.data.metrics ?? [])
+		.map((m) => m.key)
+		.filter((k) => (prefix ? k.startsWith(prefix) : !k.startsWith('system/')))
+		.join('\0');
 	const keys = useMemo(() => (text ? text.split('\0').sort() : []), [text]);
 	return (
 		<div class="charts">

@@ -13,6 +13,8 @@ export interface Curve {
 	mean: number[];
 	last: number[];
 	n: number[];
+	/** How many of a bucket's values are NaN; empty when none. */
+	nan: number[];
 }
 
 /* MLflow's SQL stores keep an infinity as the greatest double. */
@@ -24,7 +26,7 @@ export function value(v: Num | null | undefined): number {
 	return n >= HUGE ? Infinity : n <= -HUGE ? -Infinity : n;
 }
 
-export function curveOf(s: Series): Curve {
+export function curveOf(s: Series & { nan?: number[] }, unit = 1): Curve {
 	const min = (s.min ?? []).map(value),
 		max = (s.max ?? []).map(value),
 		last = (s.last ?? []).map(value);
@@ -32,7 +34,7 @@ export function curveOf(s: Series): Curve {
 		run_id: s.run_id,
 		count: Number(s.count),
 		exact: Boolean(s.exact),
-		x: (s.x ?? []).map(value),
+		x: (s.x ?? []).map((x) => value(x) * unit),
 		min,
 		max,
 		last,
@@ -42,6 +44,7 @@ export function curveOf(s: Series): Curve {
 			return odd ? ([last[i]!, min[i]!, max[i]!].find(isFinite) ?? value(m)) : value(m);
 		}),
 		n: s.n ?? [],
+		nan: s.nan ?? [],
 	};
 }
 
@@ -103,7 +106,7 @@ export function oddOf(c: Curve): { x: number; kind: OddKind }[] {
 	const out: { x: number; kind: OddKind }[] = [];
 	for (let i = 0; i < c.x.length; i++) {
 		const any = [c.min[i]!, c.max[i]!, c.mean[i]!, c.last[i]!];
-		if (any.some(Number.isNaN)) out.push({ x: c.x[i]!, kind: 'nan' });
+		if (any.some(Number.isNaN) || c.nan[i]) out.push({ x: c.x[i]!, kind: 'nan' });
 		if (any.includes(Infinity)) out.push({ x: c.x[i]!, kind: 'inf' });
 		if (any.includes(-Infinity)) out.push({ x: c.x[i]!, kind: '-inf' });
 	}
@@ -112,7 +115,7 @@ export function oddOf(c: Curve): { x: number; kind: OddKind }[] {
 
 /** What the label says of how much of the data is drawn. */
 export function sampling(curves: Curve[]): string {
-	const total = curves.reduce((n, c) => n + c.count, 0);
+	const total = curves.reduce((sum, c) => sum + (c.exact ? c.x.length : c.n.reduce((a, b) => a + b, 0)), 0);
 	if (!total) return 'no points';
 	if (curves.every((c) => c.exact)) return total === 1 ? 'its one point' : 'every point';
 	const drawn = curves.reduce((n, c) => n + c.x.length, 0);

@@ -67,6 +67,9 @@ export async function part(owner: ArtifactOwner, path: string, from: number, max
 	return { bytes: joined.subarray(from, from + max), total, whole: done && from === 0 && n <= max };
 }
 
+/** Whose file it is: a run's, or a logged model's. */
+export const keyOf = (owner: ArtifactOwner): string => `${owner.run_id} ${owner.model_id ?? ''}`;
+
 export interface Loaded<T> {
 	value?: T;
 	error?: string;
@@ -74,7 +77,7 @@ export interface Loaded<T> {
 
 /** Loads for one file; what a former file asked for is given up. */
 export function useFile<T>(props: ViewerProps, load: (abort: AbortSignal) => Promise<T>, extra: unknown = ''): Loaded<T> {
-	const key = `${props.run.run_id} ${props.path} ${String(extra)}`;
+	const key = `${keyOf(props.run)} ${props.path} ${String(extra)}`;
 	const [state, setState] = useState<{ key: string } & Loaded<T>>({ key });
 	useEffect(() => {
 		const abort = new AbortController();

@@ -6,7 +6,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { artifactUrl } from '../api/client';
 import type { ArtifactOwner } from '../api/types';
 import { lazy } from '../components/lazy';
-import { baseName, part, sizeWord, type ViewerProps } from './frame';
+import { baseName, keyOf, part, sizeWord, type ViewerProps } from './frame';
 import './viewers.css';
 
 const text = lazy(() => import('./text'));
@@ -112,7 +112,7 @@ export function Artifact(props: ArtifactProps): JSX.Element {
 			() => !abort.signal.aborted && setFound({ path, kind: 'hex' }),
 		);
 		return () => abort.abort();
-	}, [run.run_id, path, named]);
+	}, [keyOf(run), path, named]);
 	const kind = named || (found?.path === path ? found.kind : '');
 	const Viewer = VIEWERS[kind];
 	return (
@@ -126,7 +126,7 @@ export function Artifact(props: ArtifactProps): JSX.Element {
 				</a>
 			</div>
 			{Viewer ? (
-				<Viewer key={`${run.run_id} ${path}`} run={run} path={path} size={size} />
+				<Viewer key={`${keyOf(run)} ${path}`} run={run} path={path} size={size} />
 			) : (
 				<p class="muted" role="status">
 					Reading the file…

@@ -39,7 +39,7 @@ function fields(text: string | null | undefined): Field[] {
 		items?: object;
 	}[];
 	return list.map((f, i) => ({
-		name: f.name ?? (list.length > 1 ? `(${i + 1})` : '(whole input)'),
+		name: f.name ?? (list.length > 1 ? `(${i + 1})` : '(unnamed)'),
 		type: f['tensor-spec']
 			? `tensor ${f['tensor-spec'].dtype} (${f['tensor-spec'].shape.join(', ')})`
 			: (f.type ?? '') + (f.properties || f.items ? ` ${JSON.stringify(f.properties ?? f.items)}` : ''),
@@ -80,7 +80,8 @@ export default function Model(props: ViewerProps): JSX.Element {
 
 	const folder = folderOf(props.path);
 	/* A logged model has its own address; older clients keep it below the run. */
-	const uri = m.model_id ? `models:/${m.model_id}` : `runs:/${m.run_id ?? props.run.run_id}/${folder}`;
+	const uri =
+		(m.model_id ?? props.run.model_id) ? `models:/${m.model_id ?? props.run.model_id}` : `runs:/${m.run_id ?? props.run.run_id}/${folder}`;
 	const flavors = Object.entries(m.flavors ?? {});
 	const own = flavors.map(([name]) => name).filter((name) => name !== 'python_function');
 	const python = m.flavors?.['python_function'];
@@ -145,7 +146,7 @@ export default function Model(props: ViewerProps): JSX.Element {
 			{m.flavors?.['python_function'] && (
 				<>
 					<h3>Predict in Python</h3>
-					<Code text={`import mlflow\n\nmodel = mlflow.pyfunc.load_model("${uri}")\n${input}model.predict(data)\n`} />
+					<Code text={`import mlflow\n${input.imports}\nmodel = mlflow.pyfunc.load_model("${uri}")\n${input.data}model.predict(data)\n`} />
 				</>
 			)}
 			{own
@@ -167,15 +168,15 @@ function versionOf(name: string, flavor: Record<string, unknown>): string {
 	return v ? ` ${String(v)}` : '';
 }
 
-function exampleOf(inputs: Field[]): string {
+function exampleOf(inputs: Field[]): { imports: string; data: string } {
 	const named = inputs.filter((f) => !f.name.startsWith('('));
-	if (!named.length) return 'data = ...\n';
-	const shown = named
-		.slice(0, 6)
-		.map(
-			(f) => `"${f.name}": [${/string/.test(f.type) ? '"text"' : /bool/.test(f.type) ? 'True' : /int|long/.test(f.type) ? '1' : '0.5'}]`,
-		);
-	return `\nimport pandas as pd\n\ndata = pd.DataFrame({${shown.join(', ')}${named.length > shown.length ? `, ...` : ''}})\n`;
+	if (!named.length) return { imports: '', data: 'data = ...\n' };
+	const one = (f: Field) =>
+		`    "${f.name}": [${/string/.test(f.type) ? '"text"' : /bool/.test(f.type) ? 'True' : /int|long/.test(f.type) ? '1' : '0.5'}],\n`;
+	return {
+		imports: 'import pandas as pd\n',
+		data: `data = pd.DataFrame({\n${named.slice(0, 40).map(one).join('')}${named.length > 40 ? '    ...\n' : ''}})\n`,
+	};
 }
 
 function Fields(props: { title: string; list: Field[] }): JSX.Element {
