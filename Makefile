@@ -7,6 +7,7 @@
 # make bench routes lint deb install clean
 # WERROR=1 makes warnings errors, CC=clang chooses the compiler.
 
+comma := ,
 KORE_SRC ?= /usr/share/kore
 LLHTTP_SRC ?= /usr/share/llhttp
 LLHTTP_INC ?= /usr/share/include/llhttp
@@ -40,6 +41,7 @@ else
 COMMON += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-clash-protection $(if $(filter x86_64,$(MACHINE)),-fcf-protection)
 LINK = -static-libgcc -static-libstdc++
 endif
+COMMON += $(COMMON_EXTRA)
 LINK += -pie -rdynamic -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--wrap=sigaction,--wrap=epoll_create $(LDFLAGS_EXTRA)
 
 PQ_CFLAGS := $(shell pkg-config --cflags libpq 2>/dev/null)
@@ -79,8 +81,7 @@ UI_FILES := $(sort $(shell find $(UI_DIST) -type f))
 all: $(TALLYD)
 
 $(TALLYD): $(OBJECTS)
-	$(CXX) $(LINK) -o $@.new $^ $(LIBS)
-	mv $@.new $@
+	new=$@.$$$$ && $(CXX) $(LINK) -o $$new $^ $(LIBS) && mv $$new $@
 
 $(B)/app/%.o: app/%.c $(G)/sql_queries.h | kore-source
 	@mkdir -p $(@D)
@@ -163,8 +164,6 @@ $(B)/unit/%: tests/unit/%.c $(B)/libtallyd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_APP) -c -o $@.o $<
 	$(CXX) $(filter-out -Wl$(comma)--wrap%,$(LINK)) -o $@ $@.o $(B)/libtallyd.a $(LIBS)
-comma := ,
-
 # The server with a test engine instead of everything above app/base.
 PROBE_OBJECTS = $(B)/app/server.o $(B)/app/base/http.o $(B)/app/base/net.o $(B)/app/base/loop.o $(B)/app/base/arena.o $(B)/app/base/text.o \
 	$(B)/app/base/shortest.o $(B)/app/base/log.o $(KORE_OBJECTS) $(LLHTTP_OBJECTS)
@@ -182,23 +181,18 @@ check:
 	$(MAKE) SAN=1 WERROR=1 unit
 	TALLYD=$(CURDIR)/build/san-$(notdir $(firstword $(CC)))/tallyd ./tests/run api
 
-FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/*.c))
-fuzz:
-	@test -n "$(filter clang%,$(notdir $(CC)))" || { $(MAKE) CC=clang SAN=1 fuzz; exit $$?; }; \
-	[ -n "$(filter clang%,$(notdir $(CC)))" ] || exit 0; $(MAKE) CC="$(CC)" SAN=1 FUZZING=1 fuzz-run
-
+# Each tests/fuzz/x.c is a libFuzzer target; tests/fuzz/x/ holds its seeds. Needs clang.
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS = $(FUZZ_SOURCES:tests/fuzz/%.c=$(B)/fuzz/%)
-ifneq ($(FUZZING),)
-COMMON += -fsanitize=fuzzer-no-link
-B := build/fuzz
-endif
+fuzz:
+	$(MAKE) CC="$(if $(findstring clang,$(CC)),$(CC),clang)" SAN=1 B=build/fuzz COMMON_EXTRA=-fsanitize=fuzzer-no-link fuzz-run
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libtallyd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_APP) -c -o $@.o $<
 	$(CXX) -fsanitize=fuzzer $(filter-out -Wl$(comma)--wrap%,$(LINK)) -o $@ $@.o $(B)/libtallyd.a $(LIBS)
 fuzz-run: $(FUZZERS)
 	@for f in $(FUZZERS); do n=$$(basename $$f); mkdir -p build/corpus/$$n; seeds=; [ -d tests/fuzz/$$n ] && seeds=tests/fuzz/$$n; \
-	$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2000 -print_final_stats=1 build/corpus/$$n $$seeds || exit 1; done
+	echo "$$n for $(FUZZ_SECONDS) s"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2000 -print_final_stats=1 -artifact_prefix=build/ build/corpus/$$n $$seeds || exit 1; done
 
 bench: $(TALLYD)
 	./tests/bench/run

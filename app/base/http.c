@@ -62,7 +62,7 @@ struct span {
 /* What a connection waits for, each with its own time limit. */
 enum waiting { WAIT_ENGINE, WAIT_REQUEST, WAIT_HEAD, WAIT_BODY, WAIT_READER, WAIT_LINGER };
 
-enum part { PART_NONE, PART_URL, PART_NAME, PART_VALUE };
+enum part { PART_NONE, PART_NAME, PART_VALUE };
 
 /* A request and its reply. In its own arena, owned by the connection. */
 struct work {
@@ -592,10 +592,10 @@ on_value(llhttp_t *parser, const char *s, size_t n)
 		return w->trailer_n > limits.head_bytes ? stop(parser, 431, "The trailer is too large.") : 0;
 	}
 	/* An empty value is reported where the next line begins. */
-	if (n == 0) {
-		w->part = PART_VALUE;
+	if (n == 0)
 		return 0;
-	}
+	if (w->part == PART_NONE)
+		return stop(parser, 400, "A header field has no name.");
 	/* A line break between a field's name and its value, or between two pieces of a value, is a folded line: obsolete (RFC 9112 5.2), and read differently by others. */
 	if (c->gap_newline || (c->gap_from != NULL && memchr(c->gap_from, '\n', (size_t)(s - c->gap_from)) != NULL))
 		return stop(parser, 400, "A folded header line is not accepted.");
@@ -608,6 +608,15 @@ on_value(llhttp_t *parser, const char *s, size_t n)
 	head_add(w, s, n);
 	w->spans[w->span_n - 1].value_n += (uint32_t)n;
 	c->gap_from = s + n;
+	return 0;
+}
+
+static int
+on_value_complete(llhttp_t *parser)
+{
+	struct conn *c = parser->data;
+
+	c->work->part = PART_NONE;
 	return 0;
 }
 
@@ -646,6 +655,8 @@ head_read(struct conn *c, struct work *w)
 
 	for (size_t i = 0; i < w->span_n; i++) {
 		headers[i].name = (struct text){ w->head + w->spans[i].name_at, w->spans[i].name_n };
+		if (headers[i].name.n == 0)
+			return "A header field has no name.";
 		headers[i].value = text_trim((struct text){ w->head + w->spans[i].value_at, w->spans[i].value_n });
 		if (text_is_nocase(headers[i].name, "host")) {
 			hosts++;
@@ -1254,6 +1265,7 @@ http_connected(struct link *link, struct text peer)
 		settings.on_url = on_url;
 		settings.on_header_field = on_field;
 		settings.on_header_value = on_value;
+		settings.on_header_value_complete = on_value_complete;
 		settings.on_headers_complete = on_headers_complete;
 		settings.on_body = on_body;
 		settings.on_message_complete = on_message_complete;

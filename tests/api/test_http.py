@@ -544,6 +544,8 @@ BAD = {
     "a huge length": b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nabc",
     "space before colon": b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc",
     "host with space": b"GET /echo HTTP/1.1\r\nHost : x\r\n\r\n",
+    "no field name": b"GET /echo HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n",
+    "no first field name": b"GET /echo HTTP/1.1\r\n: y\r\nHost: x\r\n\r\n",
     "bare LF": b"GET /echo HTTP/1.1\nHost: x\n\n",
     "bare LF in headers": b"GET /echo HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
     "folded line": b"GET /echo HTTP/1.1\r\nHost: x\r\nX-Test: a\r\n b\r\n\r\n",
