@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -91,13 +91,14 @@ static struct sock_filter rules[] = {
 /* ---- signals */
 
 /* Kore keeps the last signal in one variable, so a worker's death hides a SIGTERM that came just before; and one that comes between its look at the variable and its
- * wait is slept over. Here an end stays an end, and an alarm wakes the wait until it was seen. */
+ * wait is slept over, and one that comes before Kore is up is forgotten. Here an end stays an end, and an alarm repeats it until the process is gone. */
 static void
 on_signal(int sig)
 {
 	if (sig == SIGALRM) {
-		if (ending != 0 && sig_recv == 0)
+		if (ending == 0)
 			return;
+		sig_recv = ending;
 		alarm(1);
 		return;
 	}
@@ -201,6 +202,8 @@ server_run(int argc, char **argv)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	PRECOND(shared != MAP_FAILED);
 	(void)__real_sigaction(SIGALRM, &wake, NULL);
+	(void)__real_sigaction(SIGTERM, &wake, NULL);
+	(void)__real_sigaction(SIGINT, &wake, NULL);
 	if (kore_main(argc, argv) != 0)
 		return 1;
 	return atomic_load(&shared->gave_up) ? 1 : 0;

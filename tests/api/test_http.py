@@ -732,7 +732,8 @@ def test_an_unknown_system_call_is_refused_and_logged_and_the_worker_lives():
 def test_a_crash_loop_ends_with_a_word():
     server = Server(workers=2, PROBE_DIES=1)
     assert server.process.wait(20) != 0
-    assert server.text().count("the server ends") == 1
+    # Kore 4.2 and later end by themselves when a worker never gets ready, with their own word.
+    assert server.text().count("the server ends") == 1 or "last worker log lines" in server.text()
     os.unlink(server.log.name)
 
 
