@@ -51,17 +51,6 @@ export function Contour(props: ContourProps): JSX.Element {
 			}),
 		[x, y, z, logX, logY],
 	);
-	/* For tests and for anyone at the console: the surface's value at a place. */
-	useEffect(() => {
-		if (hook.current)
-			(hook.current as HTMLDivElement & { contour?: unknown }).contour = {
-				ok: field.ok,
-				reason: field.ok ? null : field.reason,
-				points: field.points.map((p) => ({ x: p.x, y: p.y, z: p.z, n: p.members.length })),
-				at: field.ok ? field.at : () => NaN,
-			};
-	}, [field]);
-
 	const levels = useMemo(() => {
 		if (!field.ok || !(field.zhi > field.zlo)) return [];
 		const inner = niceTicks(field.zlo, field.zhi, LEVELS).filter((v) => v > field.zlo && v < field.zhi);
@@ -85,6 +74,21 @@ export function Contour(props: ContourProps): JSX.Element {
 		},
 		[x, y, logX, logY, t],
 	);
+
+	/* For tests and for anyone at the console: the surface's value at a place, and where that place is drawn. */
+	useEffect(() => {
+		if (hook.current)
+			(hook.current as HTMLDivElement & { contour?: unknown }).contour = {
+				ok: field.ok,
+				reason: field.ok ? null : field.reason,
+				points: field.points.map((p) => ({ x: p.x, y: p.y, z: p.z, n: p.members.length })),
+				at: field.ok ? field.at : () => NaN,
+				place: (vx: number, vy: number) => {
+					const { xs, ys } = frame(width, height);
+					return [xs.to(vx), ys.to(vy)];
+				},
+			};
+	}, [field, frame, width]);
 
 	const draw: Draw = useMemo(
 		() => (pen, th, w, h) => {

@@ -20,9 +20,15 @@ export interface Part {
 	whole: boolean;
 }
 
+/** The address to show a file from: view=1 has the server answer itself, inline and under a sandboxing policy of its own, where
+ *  a download may be an attachment or a redirect to a bucket that this page's policy does not let it read. */
+export function viewUrl(owner: ArtifactOwner, path: string): string {
+	return `${artifactUrl(owner, path)}&view=1`;
+}
+
 /** The first `max` bytes, or a range. A server that ignores Range sends all of it; then reading stops at max. */
 export async function part(owner: ArtifactOwner, path: string, from: number, max: number, abort?: AbortSignal): Promise<Part> {
-	const url = artifactUrl(owner, path);
+	const url = viewUrl(owner, path);
 	let answer: Response;
 	try {
 		answer = await file(url, { range: [from, from + max - 1], abort });

@@ -2,8 +2,7 @@
 
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { artifactUrl } from '../api/client';
-import { baseName, Bar, sizeWord, type ViewerProps } from './frame';
+import { baseName, Bar, sizeWord, viewUrl, type ViewerProps } from './frame';
 
 const ASK = 30_000_000;
 
@@ -37,7 +36,7 @@ export default function Image(props: ViewerProps): JSX.Element {
 			</Bar>
 			<div class={`view-image ${full ? 'full' : ''}`}>
 				<img
-					src={artifactUrl(props.run, props.path)}
+					src={viewUrl(props.run, props.path)}
 					alt={baseName(props.path)}
 					onLoad={(e) => setSize(`${e.currentTarget.naturalWidth} × ${e.currentTarget.naturalHeight}`)}
 					onError={() => setBroken(true)}

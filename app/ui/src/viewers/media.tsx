@@ -2,8 +2,7 @@
 
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { artifactUrl } from '../api/client';
-import { Bar, baseName, part, sizeWord, Status, TEXT_MAX, textOf, useFile, type ViewerProps } from './frame';
+import { Bar, baseName, part, sizeWord, Status, TEXT_MAX, textOf, useFile, viewUrl, type ViewerProps } from './frame';
 import { Lines } from './text';
 
 const PDF_MAX = 80_000_000;
@@ -32,7 +31,7 @@ export function Html(props: ViewerProps): JSX.Element {
 					class={`view-frame ${tall ? 'tall' : ''}`}
 					sandbox="allow-scripts allow-popups"
 					title={baseName(props.path)}
-					src={`${artifactUrl(props.run, props.path)}&view=1`}
+					src={viewUrl(props.run, props.path)}
 				/>
 			)}
 		</>
@@ -80,7 +79,7 @@ export function Audio(props: ViewerProps): JSX.Element {
 			class="view-audio"
 			controls
 			preload="metadata"
-			src={artifactUrl(props.run, props.path)}
+			src={viewUrl(props.run, props.path)}
 			onError={() => setBroken(true)}
 			aria-label={baseName(props.path)}
 		/>
@@ -95,7 +94,7 @@ export function Video(props: ViewerProps): JSX.Element {
 			class="view-video"
 			controls
 			preload="metadata"
-			src={artifactUrl(props.run, props.path)}
+			src={viewUrl(props.run, props.path)}
 			onError={() => setBroken(true)}
 			aria-label={baseName(props.path)}
 		/>
