@@ -251,7 +251,8 @@ createServer(async (req, res) => {
 			const bytes = Buffer.from(await answer.arrayBuffer());
 			const range = answer.headers.get('content-range');
 			/* an HTML artifact is framed by its own address: a policy of its own keeps its scripts in an opaque origin */
-			const sandbox = url.searchParams.get('view') === '1' ? { 'Content-Type': /\.html?$/i.test(url.searchParams.get('path')) ? 'text/html; charset=utf-8' : 'text/plain', 'Content-Security-Policy': 'sandbox allow-scripts allow-popups' } : {};
+			const html = /\.html?$/i.test(url.searchParams.get('path') ?? '');
+			const sandbox = url.searchParams.get('view') === '1' ? { ...(html ? { 'Content-Type': 'text/html; charset=utf-8' } : {}), 'Content-Security-Policy': 'sandbox allow-scripts allow-popups' } : {};
 			res.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') ?? 'application/octet-stream', 'Content-Length': bytes.length, 'Accept-Ranges': 'bytes', ...(range ? { 'Content-Range': range } : {}), ...sandbox });
 			res.end(bytes);
 			if (answer.ok && /create|delete|restore|update|log-|set-|rename/.test(path))
