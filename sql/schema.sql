@@ -1,0 +1,1156 @@
+-- Made by tools/schema.sh from the migrations and functions; to read, not to run. schema `report` is in sql/report.
+
+CREATE FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, OUT fail text, OUT experiment_id text) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  v_id bigint;
+begin
+  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
+  if not found then
+    select e.id::text
+      into experiment_id
+      from repeats p
+      join experiments e on p.object = 'experiment:' || e.id
+     where p.key = repeat_key
+       and p.created_at > now() - interval '10 minutes';
+    if found then
+      return;
+    end if;
+  end if;
+  insert into experiments (name, artifact_location, creation_time, last_update_time)
+  values (new_name, coalesce(location, ''), now_ms, now_ms)
+      on conflict do nothing
+  returning id into v_id;
+  if v_id is null then
+    delete from repeats where key = repeat_key;
+    fail := 'exists';
+    return;
+  end if;
+  if location is null or location = '' then
+    update experiments set artifact_location = location_join(root, v_id::text) where id = v_id;
+  end if;
+  insert into experiment_tags (experiment_id, key, value)
+  select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
+    from jsonb_array_elements(tags) with ordinality as t(tag, i)
+   order by t.tag ->> 'key', t.i desc;
+  update repeats set object = 'experiment:' || v_id, created_at = now() where key = repeat_key;
+  experiment_id := v_id::text;
+end
+$$;
+
+COMMENT ON FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, OUT fail text, OUT experiment_id text) IS 'Creates an experiment or, for a repeated request, finds the first one.';
+
+CREATE TABLE public.experiment_tags (
+    experiment_id bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL
+);
+
+COMMENT ON TABLE public.experiment_tags IS 'Tags of experiments.';
+
+COMMENT ON COLUMN public.experiment_tags.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.experiment_tags.key IS 'Name of the tag.';
+
+COMMENT ON COLUMN public.experiment_tags.value IS 'Its text.';
+
+CREATE TABLE public.experiments (
+    id bigint NOT NULL,
+    workspace text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    artifact_location text NOT NULL,
+    store_id integer,
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    deleted_time bigint
+);
+
+COMMENT ON TABLE public.experiments IS 'Experiments. 0 is Default.';
+
+COMMENT ON COLUMN public.experiments.id IS 'The experiment''s number, on the wire as text.';
+
+COMMENT ON COLUMN public.experiments.workspace IS 'Always default: other workspaces are refused.';
+
+COMMENT ON COLUMN public.experiments.name IS 'Unique among active and deleted experiments.';
+
+COMMENT ON COLUMN public.experiments.artifact_location IS 'URI under which the artifacts of new runs lie.';
+
+COMMENT ON COLUMN public.experiments.store_id IS 'Store that mlflow-artifacts: locations of this experiment mean; null: the first one.';
+
+COMMENT ON COLUMN public.experiments.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.experiments.last_update_time IS 'Milliseconds since 1970 of the last rename, delete or restore.';
+
+COMMENT ON COLUMN public.experiments.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
+
+CREATE FUNCTION public.experiment_json(e public.experiments) RETURNS json
+    LANGUAGE sql STABLE
+    RETURN json_strip_nulls(json_build_object('experiment_id', ((e).id)::text, 'name', (e).name, 'artifact_location', (e).artifact_location, 'lifecycle_stage', CASE WHEN ((e).deleted_time IS NULL) THEN 'active'::text ELSE 'deleted'::text END, 'last_update_time', (e).last_update_time, 'creation_time', (e).creation_time, 'workspace', (e).workspace, 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.experiment_tags t WHERE (t.experiment_id = (experiment_json.e).id))));
+
+COMMENT ON FUNCTION public.experiment_json(e public.experiments) IS 'An experiment as MLflow''s JSON.';
+
+CREATE FUNCTION public.location_join(location text, path text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (location ~ '\?'::text) THEN ((((rtrim(split_part(location, '?'::text, 1), '/'::text) || '/'::text) || path) || '?'::text) || substr(location, (strpos(location, '?'::text) + 1))) ELSE ((rtrim(location, '/'::text) || '/'::text) || path) END;
+
+COMMENT ON FUNCTION public.location_join(location text, path text) IS 'A location with a path added before its query string.';
+
+CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+#variable_conflict use_column
+declare
+  v_id bigint[];
+  v_experiment bigint[];
+  v_start bigint[];
+  v_rank bigint[];
+  v_problem integer[];
+begin
+  select array_agg(coalesce(r.id, 0) order by n.i)
+       , array_agg(coalesce(r.experiment_id, 0) order by n.i)
+       , array_agg(coalesce(r.start_time, 0) order by n.i)
+       , array_agg(coalesce(r.run_rank, 0) order by n.i)
+       , array_agg(case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end order by n.i)
+    into v_id, v_experiment, v_start, v_rank, v_problem
+    from unnest(r_run) with ordinality as n(run_id, i)
+    left join runs r on r.run_id = n.run_id
+    left join experiments e on e.id = r.experiment_id;
+
+  if cardinality(p_req) > 0 then
+    return query
+    select p.req, 3, p.key_id, s.value, p.value
+      from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+      join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+     where s.value <> p.value
+       and v_problem[p.req] = 0;
+    if found then
+      select array_agg(case when c.req is null then v_problem[g.i] else 3 end order by g.i)
+        into v_problem
+        from generate_series(1, cardinality(r_run)) as g(i)
+        left join (
+               select distinct p.req
+                 from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+                 join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+                where s.value <> p.value
+             ) c on c.req = g.i;
+    end if;
+    insert into params (run, key_id, experiment_id, start_time, run_rank, value)
+    select distinct on (v_id[p.req], p.key_id) v_id[p.req], p.key_id, v_experiment[p.req], v_start[p.req], v_rank[p.req], p.value
+      from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+     where v_problem[p.req] = 0
+     order by v_id[p.req], p.key_id, p.req
+        on conflict do nothing;
+    perform from unnest(p_req, p_key, p_value) as p(req, key_id, value)
+       join params s on s.run = v_id[p.req] and s.key_id = p.key_id
+      where s.value <> p.value
+        and v_problem[p.req] = 0;
+    if found then
+      raise exception 'params of one batch differ' using errcode = '40001';
+    end if;
+  end if;
+
+  if cardinality(m_req) > 0 then
+    insert into metrics (run, key_id, step, timestamp, value)
+    select v_id[m.req], m.key_id, m.step, m.time, m.value
+      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
+     where v_problem[m.req] = 0
+        on conflict do nothing;
+    insert into latest_metrics as l (run, key_id, experiment_id, value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
+     where v_problem[c.req] = 0
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+        on conflict (run, key_id) do update
+       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  end if;
+
+  if cardinality(x_req) > 0 then
+    insert into logged_model_metrics (model, key, timestamp, step, run_id, value, dataset_name, dataset_digest)
+    select lm.id, x.key, x.time, x.step, r_run[x.req], x.value, x.dataset, x.digest
+      from unnest(x_req, x_model, x_key, x_step, x_time, x_value, x_dataset, x_digest) as x(req, model, key, step, time, value, dataset, digest)
+      join logged_models lm on lm.model_id = x.model
+     where v_problem[x.req] = 0
+        on conflict do nothing;
+  end if;
+
+  if cardinality(t_req) > 0 then
+    insert into tags as t (run, key_id, experiment_id, start_time, run_rank, value)
+    select distinct on (v_id[n.req], n.key_id) v_id[n.req], n.key_id, v_experiment[n.req], v_start[n.req], v_rank[n.req], n.value
+      from unnest(t_req, t_key, t_value) with ordinality as n(req, key_id, value, i)
+     where v_problem[n.req] = 0
+     order by v_id[n.req], n.key_id, n.i desc
+        on conflict (run, key_id) do update set value = excluded.value
+     where t.value is distinct from excluded.value;
+    if 1 = any (t_key) then
+      update runs r
+         set name = n.value
+        from (
+               select distinct on (v_id[n.req]) v_id[n.req] as run, n.value
+                 from unnest(t_req, t_key, t_value) with ordinality as n(req, key_id, value, i)
+                where v_problem[n.req] = 0
+                  and n.key_id = 1
+                order by v_id[n.req], n.i desc
+             ) n
+       where r.id = n.run
+         and r.name <> n.value;
+    end if;
+  end if;
+
+  return query
+  select p.i::integer, p.problem, null::integer, null::text, null::text
+    from unnest(v_problem) with ordinality as p(problem, i)
+   where p.problem in (1, 2);
+end
+$$;
+
+COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
+
+CREATE FUNCTION public.number_of(value text) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$
+begin
+  if value !~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$' then
+    return null;
+  end if;
+  return value::double precision;
+exception when others then
+  return null;
+end
+$_$;
+
+COMMENT ON FUNCTION public.number_of(value text) IS 'A text as a number, null when it is none.';
+
+CREATE FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  e record;
+  v_id bigint;
+  v_rank bigint := run_rank_of(new_run_id);
+begin
+  if repeat_key is not null then
+    insert into repeats (key, object, reply) values (repeat_key, 'run:' || new_run_id, '') on conflict do nothing;
+    if not found then
+      select r.run_id, r.artifact_uri, r.name
+        into run_id, artifact_uri, name
+        from repeats p
+        join runs r on p.object = 'run:' || r.run_id
+       where p.key = repeat_key
+         and p.created_at > now() - interval '10 minutes';
+      if found then
+        return;
+      end if;
+      update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
+    end if;
+  end if;
+  select x.artifact_location, x.deleted_time into e from experiments x where x.id = experiment for key share;
+  if not found then
+    fail := 'missing';
+  elsif e.deleted_time is not null then
+    fail := 'inactive';
+  end if;
+  if fail is not null then
+    delete from repeats where key = repeat_key;
+    return;
+  end if;
+  run_id := new_run_id;
+  name := new_name;
+  artifact_uri := location_join(e.artifact_location, new_run_id || '/artifacts');
+  insert into runs (run_id, experiment_id, run_rank, start_time, status, user_id, name, artifact_uri)
+  values (new_run_id, experiment, v_rank, new_start_time, 1, new_user_id, new_name, artifact_uri)
+  returning id into v_id;
+  insert into tags (run, key_id, experiment_id, start_time, run_rank, value)
+  select distinct on (t.key_id) v_id, t.key_id, experiment, new_start_time, v_rank, t.value
+    from unnest(tag_keys, tag_values) with ordinality as t(key_id, value, i)
+   order by t.key_id, t.i desc;
+end
+$$;
+
+COMMENT ON FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) IS 'Creates a run or, for a repeated request, finds the first one.';
+
+CREATE FUNCTION public.run_rank_of(run_id text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (run_id ~ '^[0-9a-f]{15}'::text) THEN ((('x0'::text || substr(run_id, 1, 15)))::bit(64))::bigint ELSE ((('x00'::text || rpad(encode(substr(convert_to(run_id, 'UTF8'::name), 1, 7), 'hex'::text), 14, '0'::text)))::bit(64))::bigint END;
+
+COMMENT ON FUNCTION public.run_rank_of(run_id text) IS 'Order of a run id as a number, kept in runs.run_rank.';
+
+CREATE TABLE public.artifact_usage (
+    run bigint NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    files bigint DEFAULT 0 NOT NULL,
+    approximate boolean DEFAULT false NOT NULL,
+    updated_time bigint NOT NULL
+);
+
+COMMENT ON TABLE public.artifact_usage IS 'Bytes and files of each run''s artifacts, counted at each upload and deletion, corrected by listing.';
+
+COMMENT ON COLUMN public.artifact_usage.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.artifact_usage.bytes IS 'Stored bytes.';
+
+COMMENT ON COLUMN public.artifact_usage.files IS 'Files.';
+
+COMMENT ON COLUMN public.artifact_usage.approximate IS 'True when a client may have written without the server''s knowledge.';
+
+COMMENT ON COLUMN public.artifact_usage.updated_time IS 'Milliseconds since 1970.';
+
+CREATE TABLE public.datasets (
+    id bigint NOT NULL,
+    experiment_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    digest text NOT NULL COLLATE pg_catalog."C",
+    source_type text NOT NULL,
+    source text NOT NULL,
+    schema text,
+    profile text
+);
+
+COMMENT ON TABLE public.datasets IS 'Datasets that runs took as input, once an experiment.';
+
+COMMENT ON COLUMN public.datasets.id IS 'Identity.';
+
+COMMENT ON COLUMN public.datasets.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.datasets.name IS 'Name.';
+
+COMMENT ON COLUMN public.datasets.digest IS 'The client''s digest of its content.';
+
+COMMENT ON COLUMN public.datasets.source_type IS 'Kind of source, e.g. http, gcs, local.';
+
+COMMENT ON COLUMN public.datasets.source IS 'Where it came from; never opened by the server.';
+
+COMMENT ON COLUMN public.datasets.schema IS 'Schema as JSON text.';
+
+COMMENT ON COLUMN public.datasets.profile IS 'Summary as JSON text.';
+
+ALTER TABLE public.datasets ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.datasets_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE public.experiments ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.experiments_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.keys (
+    id integer NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.keys IS 'Names of metrics, params and tags, each once. Rows are never changed or removed: workers cache them.';
+
+COMMENT ON COLUMN public.keys.id IS 'Number used by child rows. 1 is mlflow.runName.';
+
+COMMENT ON COLUMN public.keys.key IS 'The name as logged.';
+
+ALTER TABLE public.keys ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.keys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.latest_metrics (
+    run bigint NOT NULL,
+    key_id integer NOT NULL,
+    deleted boolean DEFAULT false NOT NULL,
+    experiment_id bigint NOT NULL,
+    value double precision NOT NULL,
+    step bigint NOT NULL,
+    "timestamp" bigint NOT NULL,
+    start_time bigint NOT NULL,
+    run_rank bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE public.latest_metrics IS 'Last value of each metric of each run: the largest (step, timestamp, value).';
+
+COMMENT ON COLUMN public.latest_metrics.run IS 'runs.id. No foreign key: it would lock the run at each write; tallyd gc removes both.';
+
+COMMENT ON COLUMN public.latest_metrics.key_id IS 'Name of the metric.';
+
+COMMENT ON COLUMN public.latest_metrics.deleted IS 'True when the run is deleted: the row leaves the search index.';
+
+COMMENT ON COLUMN public.latest_metrics.experiment_id IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.latest_metrics.value IS 'The value; NaN is kept, infinities are stored as the largest double.';
+
+COMMENT ON COLUMN public.latest_metrics.step IS 'Step of the value.';
+
+COMMENT ON COLUMN public.latest_metrics."timestamp" IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.latest_metrics.start_time IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.latest_metrics.run_rank IS 'Copy of the run''s.';
+
+CREATE TABLE public.logged_model_metrics (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" bigint NOT NULL,
+    step bigint NOT NULL,
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    value double precision NOT NULL,
+    dataset_name text,
+    dataset_digest text
+);
+
+COMMENT ON TABLE public.logged_model_metrics IS 'Metrics logged with a model_id.';
+
+COMMENT ON COLUMN public.logged_model_metrics.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_metrics.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_metrics."timestamp" IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_model_metrics.step IS 'Step.';
+
+COMMENT ON COLUMN public.logged_model_metrics.run_id IS 'Run that logged it.';
+
+COMMENT ON COLUMN public.logged_model_metrics.value IS 'The value.';
+
+COMMENT ON COLUMN public.logged_model_metrics.dataset_name IS 'Dataset it was measured on.';
+
+COMMENT ON COLUMN public.logged_model_metrics.dataset_digest IS 'Digest of that dataset.';
+
+CREATE TABLE public.logged_model_params (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.logged_model_params IS 'Params of logged models.';
+
+COMMENT ON COLUMN public.logged_model_params.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_params.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_params.value IS 'Text.';
+
+CREATE TABLE public.logged_model_tags (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.logged_model_tags IS 'Tags of logged models.';
+
+COMMENT ON COLUMN public.logged_model_tags.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_tags.value IS 'Text.';
+
+CREATE TABLE public.logged_models (
+    id bigint NOT NULL,
+    model_id text NOT NULL COLLATE pg_catalog."C",
+    experiment_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    artifact_uri text NOT NULL,
+    status smallint NOT NULL,
+    status_message text,
+    model_type text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    source_run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    deleted_time bigint
+);
+
+COMMENT ON TABLE public.logged_models IS 'Models logged by clients of MLflow 3.';
+
+COMMENT ON COLUMN public.logged_models.id IS 'Identity inside the database.';
+
+COMMENT ON COLUMN public.logged_models.model_id IS 'Id on the wire: m- and 32 hexadecimal digits.';
+
+COMMENT ON COLUMN public.logged_models.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.logged_models.name IS 'Name; need not be unique.';
+
+COMMENT ON COLUMN public.logged_models.artifact_uri IS 'Where the model''s files lie.';
+
+COMMENT ON COLUMN public.logged_models.status IS '1 PENDING, 2 READY, 3 FAILED.';
+
+COMMENT ON COLUMN public.logged_models.status_message IS 'Reason of a failure.';
+
+COMMENT ON COLUMN public.logged_models.model_type IS 'Free word, e.g. Agent.';
+
+COMMENT ON COLUMN public.logged_models.source_run_id IS 'Run that made it, or empty.';
+
+COMMENT ON COLUMN public.logged_models.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_models.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_models.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
+
+ALTER TABLE public.logged_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.logged_models_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.metric_chunks (
+    run bigint NOT NULL,
+    key_id integer NOT NULL,
+    chunk integer NOT NULL,
+    points integer NOT NULL,
+    first_step bigint NOT NULL,
+    last_step bigint NOT NULL,
+    step_by bigint,
+    steps bigint[],
+    first_timestamp bigint NOT NULL,
+    timestamp_deltas integer[],
+    timestamps bigint[],
+    "values" double precision[] NOT NULL
+);
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN steps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN timestamp_deltas SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN timestamps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN "values" SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.metric_chunks IS 'Metric history, the sealed tier: up to some thousand points of one series in one row, ordered by (step, timestamp, value).';
+
+COMMENT ON COLUMN public.metric_chunks.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.metric_chunks.key_id IS 'Name of the metric.';
+
+COMMENT ON COLUMN public.metric_chunks.chunk IS 'Order within the series, from 0.';
+
+COMMENT ON COLUMN public.metric_chunks.points IS 'Number of points.';
+
+COMMENT ON COLUMN public.metric_chunks.first_step IS 'Least step.';
+
+COMMENT ON COLUMN public.metric_chunks.last_step IS 'Largest step.';
+
+COMMENT ON COLUMN public.metric_chunks.step_by IS 'Distance of steps when it is the same throughout; steps is null then.';
+
+COMMENT ON COLUMN public.metric_chunks.steps IS 'Steps, when they are not evenly spaced.';
+
+COMMENT ON COLUMN public.metric_chunks.first_timestamp IS 'Timestamp of the first point, milliseconds since 1970.';
+
+COMMENT ON COLUMN public.metric_chunks.timestamp_deltas IS 'Differences to the point before (first 0), when each fits in 32 bits; timestamps is null then.';
+
+COMMENT ON COLUMN public.metric_chunks.timestamps IS 'Timestamps, when a difference does not fit.';
+
+COMMENT ON COLUMN public.metric_chunks."values" IS 'Values.';
+
+CREATE TABLE public.metrics (
+    run bigint NOT NULL,
+    key_id integer NOT NULL,
+    step bigint NOT NULL,
+    "timestamp" bigint NOT NULL,
+    value double precision NOT NULL
+);
+
+COMMENT ON TABLE public.metrics IS 'Metric history, the hot tier: one row a point until its series is sealed into metric_chunks. Read through metric_points.';
+
+COMMENT ON COLUMN public.metrics.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.metrics.key_id IS 'Name of the metric.';
+
+COMMENT ON COLUMN public.metrics.step IS 'Step.';
+
+COMMENT ON COLUMN public.metrics."timestamp" IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.metrics.value IS 'The value.';
+
+CREATE VIEW public.metric_points AS
+ SELECT metrics.run,
+    metrics.key_id,
+    metrics.step,
+    metrics."timestamp",
+    metrics.value
+   FROM public.metrics
+UNION ALL
+ SELECT c.run,
+    c.key_id,
+    COALESCE(c.steps[p.i], (c.first_step + ((p.i - 1) * c.step_by))) AS step,
+    COALESCE(c.timestamps[p.i], p."timestamp") AS "timestamp",
+    c."values"[p.i] AS value
+   FROM (public.metric_chunks c
+     CROSS JOIN LATERAL ( SELECT (u.i)::integer AS i,
+            (c.first_timestamp + sum(COALESCE(u.delta, 0)) OVER (ORDER BY u.i)) AS "timestamp"
+           FROM unnest(COALESCE(c.timestamp_deltas, array_fill(0, ARRAY[c.points]))) WITH ORDINALITY u(delta, i)) p);
+
+COMMENT ON VIEW public.metric_points IS 'Every point of every metric, both tiers. A point that was logged again after its series was sealed shows twice; readers drop exact equals.';
+
+COMMENT ON COLUMN public.metric_points.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.metric_points.key_id IS 'Name of the metric.';
+
+COMMENT ON COLUMN public.metric_points.step IS 'Step.';
+
+COMMENT ON COLUMN public.metric_points."timestamp" IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.metric_points.value IS 'The value.';
+
+CREATE TABLE public.model_version_tags (
+    model bigint NOT NULL,
+    version integer NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.model_version_tags IS 'Tags of model versions.';
+
+COMMENT ON COLUMN public.model_version_tags.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.model_version_tags.version IS 'The version.';
+
+COMMENT ON COLUMN public.model_version_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.model_version_tags.value IS 'Text.';
+
+CREATE TABLE public.model_versions (
+    model bigint NOT NULL,
+    version integer NOT NULL,
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    description text,
+    user_id text,
+    stage smallint DEFAULT 0 NOT NULL,
+    source text,
+    storage_location text,
+    run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    run_link text,
+    model_id text COLLATE pg_catalog."C",
+    status smallint DEFAULT 1 NOT NULL,
+    status_message text,
+    deleted boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE public.model_versions IS 'Versions of registered models. A deleted one keeps its number.';
+
+COMMENT ON COLUMN public.model_versions.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.model_versions.version IS 'Number, from 1, never reused.';
+
+COMMENT ON COLUMN public.model_versions.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_versions.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_versions.description IS 'Text; null when never given.';
+
+COMMENT ON COLUMN public.model_versions.user_id IS 'User, when known.';
+
+COMMENT ON COLUMN public.model_versions.stage IS '0 None, 1 Staging, 2 Production, 3 Archived.';
+
+COMMENT ON COLUMN public.model_versions.source IS 'Where the model''s files lie, as the client said.';
+
+COMMENT ON COLUMN public.model_versions.storage_location IS 'Resolved location when the source was models:/.';
+
+COMMENT ON COLUMN public.model_versions.run_id IS 'Run it came from, or empty.';
+
+COMMENT ON COLUMN public.model_versions.run_link IS 'Link to that run, as the client sent it.';
+
+COMMENT ON COLUMN public.model_versions.model_id IS 'Logged model it came from.';
+
+COMMENT ON COLUMN public.model_versions.status IS '1 READY (MLflow sets no other).';
+
+COMMENT ON COLUMN public.model_versions.status_message IS 'Reason of a failure.';
+
+COMMENT ON COLUMN public.model_versions.deleted IS 'True: answered as unknown.';
+
+CREATE TABLE public.params (
+    run bigint NOT NULL,
+    key_id integer NOT NULL,
+    deleted boolean DEFAULT false NOT NULL,
+    experiment_id bigint NOT NULL,
+    start_time bigint NOT NULL,
+    run_rank bigint NOT NULL,
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.params IS 'Params of runs; written once.';
+
+COMMENT ON COLUMN public.params.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.params.key_id IS 'Name of the param.';
+
+COMMENT ON COLUMN public.params.deleted IS 'True when the run is deleted.';
+
+COMMENT ON COLUMN public.params.experiment_id IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.params.start_time IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.params.run_rank IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.params.value IS 'Its text, cut at 6000 characters.';
+
+CREATE TABLE public.registered_model_aliases (
+    model bigint NOT NULL,
+    alias text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL
+);
+
+COMMENT ON TABLE public.registered_model_aliases IS 'Names for versions, e.g. champion.';
+
+COMMENT ON COLUMN public.registered_model_aliases.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.registered_model_aliases.alias IS 'The alias.';
+
+COMMENT ON COLUMN public.registered_model_aliases.version IS 'Version it points to.';
+
+CREATE TABLE public.registered_model_tags (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.registered_model_tags IS 'Tags of registered models.';
+
+COMMENT ON COLUMN public.registered_model_tags.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.registered_model_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.registered_model_tags.value IS 'Text.';
+
+CREATE TABLE public.registered_models (
+    id bigint NOT NULL,
+    workspace text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    last_version integer DEFAULT 0 NOT NULL,
+    deployment_job_id text
+);
+
+COMMENT ON TABLE public.registered_models IS 'The model registry; prompts are models with the tag mlflow.prompt.is_prompt.';
+
+COMMENT ON COLUMN public.registered_models.id IS 'Identity; versions, tags and aliases hang on it, so that a rename is one row.';
+
+COMMENT ON COLUMN public.registered_models.workspace IS 'Always default.';
+
+COMMENT ON COLUMN public.registered_models.name IS 'Name.';
+
+COMMENT ON COLUMN public.registered_models.description IS 'Text; null when never given.';
+
+COMMENT ON COLUMN public.registered_models.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.registered_models.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.registered_models.last_version IS 'Highest version number ever given out.';
+
+COMMENT ON COLUMN public.registered_models.deployment_job_id IS 'As the client sent it.';
+
+ALTER TABLE public.registered_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.registered_models_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.repeats (
+    key bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    answered boolean DEFAULT false NOT NULL,
+    object text NOT NULL,
+    reply text NOT NULL
+);
+
+COMMENT ON TABLE public.repeats IS 'Creates whose answer may have been lost: an equal request within ten minutes gets the same answer.';
+
+COMMENT ON COLUMN public.repeats.key IS 'SHA-256 of principal, path and body, or of the Idempotency-Key.';
+
+COMMENT ON COLUMN public.repeats.created_at IS 'When the create was committed.';
+
+COMMENT ON COLUMN public.repeats.answered IS 'True once the client acknowledged the answer: an equal request is then an honest second call.';
+
+COMMENT ON COLUMN public.repeats.object IS 'What was created, e.g. run:ID. Deleting it deletes the row.';
+
+COMMENT ON COLUMN public.repeats.reply IS 'The answer''s JSON.';
+
+CREATE TABLE public.run_datasets (
+    run bigint NOT NULL,
+    dataset_id bigint NOT NULL,
+    context text COLLATE pg_catalog."C",
+    tags jsonb DEFAULT '[]'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.run_datasets IS 'Which run took which dataset.';
+
+COMMENT ON COLUMN public.run_datasets.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.run_datasets.dataset_id IS 'The dataset.';
+
+COMMENT ON COLUMN public.run_datasets.context IS 'Value of the tag mlflow.data.context, e.g. training.';
+
+COMMENT ON COLUMN public.run_datasets.tags IS 'All tags of this input: [{"key","value"}].';
+
+CREATE TABLE public.run_models (
+    id bigint NOT NULL,
+    run bigint NOT NULL,
+    model_id text NOT NULL COLLATE pg_catalog."C",
+    output boolean NOT NULL,
+    step bigint DEFAULT 0 NOT NULL
+);
+
+COMMENT ON TABLE public.run_models IS 'Logged models that a run took (inputs) or made (outputs).';
+
+COMMENT ON COLUMN public.run_models.id IS 'Order of logging.';
+
+COMMENT ON COLUMN public.run_models.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.run_models.model_id IS 'Id of the logged model.';
+
+COMMENT ON COLUMN public.run_models.output IS 'True: made by the run; false: taken by it.';
+
+COMMENT ON COLUMN public.run_models.step IS 'Step at which it was made.';
+
+ALTER TABLE public.run_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.run_models_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.runs (
+    id bigint NOT NULL,
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    experiment_id bigint NOT NULL,
+    run_rank bigint NOT NULL,
+    start_time bigint NOT NULL,
+    end_time bigint,
+    deleted_time bigint,
+    status smallint NOT NULL,
+    lifecycle smallint DEFAULT 0 NOT NULL,
+    user_id text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    artifact_uri text NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE public.runs IS 'Runs.';
+
+COMMENT ON COLUMN public.runs.id IS 'Identity inside the database.';
+
+COMMENT ON COLUMN public.runs.run_id IS 'Id on the wire: 32 hexadecimal digits; imports may look otherwise.';
+
+COMMENT ON COLUMN public.runs.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.runs.run_rank IS 'Order of run_id as a number (run_rank_of()): last sort key of every search.';
+
+COMMENT ON COLUMN public.runs.start_time IS 'Milliseconds since 1970, as the client sent it; never changes.';
+
+COMMENT ON COLUMN public.runs.end_time IS 'Milliseconds since 1970; null while running.';
+
+COMMENT ON COLUMN public.runs.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
+
+COMMENT ON COLUMN public.runs.status IS '1 RUNNING, 2 SCHEDULED, 3 FINISHED, 4 FAILED, 5 KILLED (MLflow''s enum).';
+
+COMMENT ON COLUMN public.runs.lifecycle IS '0 as its experiment, 1 deleted, 2 restored while its experiment is deleted.';
+
+COMMENT ON COLUMN public.runs.user_id IS 'User as the client sent it.';
+
+COMMENT ON COLUMN public.runs.name IS 'Run name; always equal to the tag mlflow.runName.';
+
+COMMENT ON COLUMN public.runs.artifact_uri IS 'Where the run''s artifacts lie; fixed at creation.';
+
+ALTER TABLE public.runs ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.runs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.schema_migrations (
+    name text NOT NULL,
+    checksum text NOT NULL,
+    repeatable boolean DEFAULT false NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_by text NOT NULL
+);
+
+COMMENT ON TABLE public.schema_migrations IS 'The SQL files of tallyd that were applied to this database. A server that knows other ones does not start on it.';
+
+COMMENT ON COLUMN public.schema_migrations.name IS 'File name without .sql.';
+
+COMMENT ON COLUMN public.schema_migrations.checksum IS 'SHA-256 of the file as it was applied, in hex.';
+
+COMMENT ON COLUMN public.schema_migrations.repeatable IS 'Functions and views, applied again whenever their text changes; false: once for all.';
+
+COMMENT ON COLUMN public.schema_migrations.applied_at IS 'When it was applied last.';
+
+COMMENT ON COLUMN public.schema_migrations.applied_by IS 'Version of the server that applied it.';
+
+CREATE TABLE public.stores (
+    id integer NOT NULL,
+    root text NOT NULL
+);
+
+COMMENT ON TABLE public.stores IS 'Places where artifacts lie. Moving to another one keeps old experiments readable.';
+
+COMMENT ON COLUMN public.stores.id IS 'Identity of the store.';
+
+COMMENT ON COLUMN public.stores.root IS 'Folder or gs://bucket/path given as --artifacts-destination.';
+
+ALTER TABLE public.stores ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.stores_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.tags (
+    run bigint NOT NULL,
+    key_id integer NOT NULL,
+    deleted boolean DEFAULT false NOT NULL,
+    experiment_id bigint NOT NULL,
+    start_time bigint NOT NULL,
+    run_rank bigint NOT NULL,
+    value text NOT NULL COLLATE pg_catalog."C"
+)
+WITH (fillfactor='90');
+
+COMMENT ON TABLE public.tags IS 'Tags of runs.';
+
+COMMENT ON COLUMN public.tags.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.tags.key_id IS 'Name of the tag.';
+
+COMMENT ON COLUMN public.tags.deleted IS 'True when the run is deleted.';
+
+COMMENT ON COLUMN public.tags.experiment_id IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.tags.start_time IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.tags.run_rank IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.tags.value IS 'Its text, cut at 8000 characters.';
+
+CREATE TABLE public.views (
+    id bigint NOT NULL,
+    experiment_id bigint NOT NULL,
+    name text NOT NULL,
+    query text NOT NULL,
+    creation_time bigint NOT NULL
+);
+
+COMMENT ON TABLE public.views IS 'Saved views of the web page.';
+
+COMMENT ON COLUMN public.views.id IS 'Identity.';
+
+COMMENT ON COLUMN public.views.experiment_id IS 'The experiment it belongs to.';
+
+COMMENT ON COLUMN public.views.name IS 'Name given by the user.';
+
+COMMENT ON COLUMN public.views.query IS 'The page''s query string.';
+
+COMMENT ON COLUMN public.views.creation_time IS 'Milliseconds since 1970.';
+
+ALTER TABLE public.views ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME public.views_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.artifact_usage
+    ADD CONSTRAINT artifact_usage_pkey PRIMARY KEY (run);
+
+ALTER TABLE ONLY public.datasets
+    ADD CONSTRAINT datasets_experiment_id_name_digest_key UNIQUE (experiment_id, name, digest);
+
+ALTER TABLE ONLY public.datasets
+    ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.experiment_tags
+    ADD CONSTRAINT experiment_tags_pkey PRIMARY KEY (experiment_id, key);
+
+ALTER TABLE ONLY public.experiments
+    ADD CONSTRAINT experiments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.experiments
+    ADD CONSTRAINT experiments_workspace_name_key UNIQUE (workspace, name);
+
+ALTER TABLE ONLY public.keys
+    ADD CONSTRAINT keys_key_key UNIQUE (key);
+
+ALTER TABLE ONLY public.keys
+    ADD CONSTRAINT keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.latest_metrics
+    ADD CONSTRAINT latest_metrics_pkey PRIMARY KEY (run, key_id);
+
+ALTER TABLE ONLY public.logged_model_metrics
+    ADD CONSTRAINT logged_model_metrics_pkey PRIMARY KEY (model, key, "timestamp", step, run_id);
+
+ALTER TABLE ONLY public.logged_model_params
+    ADD CONSTRAINT logged_model_params_pkey PRIMARY KEY (model, key);
+
+ALTER TABLE ONLY public.logged_model_tags
+    ADD CONSTRAINT logged_model_tags_pkey PRIMARY KEY (model, key);
+
+ALTER TABLE ONLY public.logged_models
+    ADD CONSTRAINT logged_models_model_id_key UNIQUE (model_id);
+
+ALTER TABLE ONLY public.logged_models
+    ADD CONSTRAINT logged_models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.metric_chunks
+    ADD CONSTRAINT metric_chunks_pkey PRIMARY KEY (run, key_id, chunk);
+
+ALTER TABLE ONLY public.metrics
+    ADD CONSTRAINT metrics_pkey PRIMARY KEY (run, key_id, step, "timestamp", value);
+
+ALTER TABLE ONLY public.model_version_tags
+    ADD CONSTRAINT model_version_tags_pkey PRIMARY KEY (model, version, key);
+
+ALTER TABLE ONLY public.model_versions
+    ADD CONSTRAINT model_versions_pkey PRIMARY KEY (model, version);
+
+ALTER TABLE ONLY public.params
+    ADD CONSTRAINT params_pkey PRIMARY KEY (run, key_id);
+
+ALTER TABLE ONLY public.registered_model_aliases
+    ADD CONSTRAINT registered_model_aliases_pkey PRIMARY KEY (model, alias);
+
+ALTER TABLE ONLY public.registered_model_tags
+    ADD CONSTRAINT registered_model_tags_pkey PRIMARY KEY (model, key);
+
+ALTER TABLE ONLY public.registered_models
+    ADD CONSTRAINT registered_models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.registered_models
+    ADD CONSTRAINT registered_models_workspace_name_key UNIQUE (workspace, name);
+
+ALTER TABLE ONLY public.repeats
+    ADD CONSTRAINT repeats_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.run_datasets
+    ADD CONSTRAINT run_datasets_pkey PRIMARY KEY (run, dataset_id);
+
+ALTER TABLE ONLY public.run_models
+    ADD CONSTRAINT run_models_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_run_id_key UNIQUE (run_id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.stores
+    ADD CONSTRAINT stores_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.stores
+    ADD CONSTRAINT stores_root_key UNIQUE (root);
+
+ALTER TABLE ONLY public.tags
+    ADD CONSTRAINT tags_pkey PRIMARY KEY (run, key_id);
+
+ALTER TABLE ONLY public.views
+    ADD CONSTRAINT views_experiment_id_name_key UNIQUE (experiment_id, name);
+
+ALTER TABLE ONLY public.views
+    ADD CONSTRAINT views_pkey PRIMARY KEY (id);
+
+CREATE INDEX experiments_creation_time_idx ON public.experiments USING btree (creation_time DESC, id);
+
+CREATE INDEX experiments_last_update_time_idx ON public.experiments USING btree (last_update_time DESC, id);
+
+CREATE INDEX latest_metrics_search_idx ON public.latest_metrics USING btree (experiment_id, key_id, value, start_time DESC, run_rank, run) WHERE (NOT deleted);
+
+CREATE INDEX logged_models_experiment_id_idx ON public.logged_models USING btree (experiment_id, creation_time DESC, model_id);
+
+CREATE INDEX model_versions_last_update_time_idx ON public.model_versions USING btree (last_update_time DESC) WHERE (NOT deleted);
+
+CREATE INDEX model_versions_run_id_idx ON public.model_versions USING btree (run_id) WHERE (run_id <> ''::text);
+
+CREATE INDEX params_search_idx ON public.params USING btree (experiment_id, key_id, "left"(value, 64), start_time DESC, run_rank, run) WHERE (NOT deleted);
+
+CREATE INDEX repeats_created_at_idx ON public.repeats USING btree (created_at);
+
+CREATE INDEX repeats_object_idx ON public.repeats USING btree (object);
+
+CREATE INDEX run_datasets_dataset_id_idx ON public.run_datasets USING btree (dataset_id, run);
+
+CREATE INDEX run_models_run_idx ON public.run_models USING btree (run, output, id);
+
+CREATE INDEX runs_deleted_idx ON public.runs USING btree (experiment_id, start_time DESC, run_rank, id) WHERE (lifecycle = 1);
+
+CREATE INDEX runs_deleted_time_idx ON public.runs USING btree (deleted_time) WHERE (deleted_time IS NOT NULL);
+
+CREATE INDEX runs_end_time_idx ON public.runs USING btree (experiment_id, end_time, start_time DESC, run_rank, id) WHERE (lifecycle <> 1);
+
+CREATE INDEX runs_name_idx ON public.runs USING btree (experiment_id, "left"(name, 64) COLLATE "C", start_time DESC, run_rank, id) WHERE (lifecycle <> 1);
+
+CREATE INDEX runs_search_idx ON public.runs USING btree (experiment_id, start_time DESC, run_rank, id) WHERE (lifecycle <> 1);
+
+CREATE INDEX runs_status_idx ON public.runs USING btree (experiment_id, status, start_time DESC, run_rank, id) WHERE (lifecycle <> 1);
+
+CREATE INDEX tags_search_idx ON public.tags USING btree (experiment_id, key_id, "left"(value, 64), start_time DESC, run_rank, run) WHERE (NOT deleted);
+
+ALTER TABLE ONLY public.datasets
+    ADD CONSTRAINT datasets_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.experiment_tags
+    ADD CONSTRAINT experiment_tags_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.experiments
+    ADD CONSTRAINT experiments_store_id_fkey FOREIGN KEY (store_id) REFERENCES public.stores(id);
+
+ALTER TABLE ONLY public.logged_model_metrics
+    ADD CONSTRAINT logged_model_metrics_model_fkey FOREIGN KEY (model) REFERENCES public.logged_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.logged_model_params
+    ADD CONSTRAINT logged_model_params_model_fkey FOREIGN KEY (model) REFERENCES public.logged_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.logged_model_tags
+    ADD CONSTRAINT logged_model_tags_model_fkey FOREIGN KEY (model) REFERENCES public.logged_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.logged_models
+    ADD CONSTRAINT logged_models_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id);
+
+ALTER TABLE ONLY public.model_version_tags
+    ADD CONSTRAINT model_version_tags_model_version_fkey FOREIGN KEY (model, version) REFERENCES public.model_versions(model, version) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.model_versions
+    ADD CONSTRAINT model_versions_model_fkey FOREIGN KEY (model) REFERENCES public.registered_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.registered_model_aliases
+    ADD CONSTRAINT registered_model_aliases_model_fkey FOREIGN KEY (model) REFERENCES public.registered_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.registered_model_tags
+    ADD CONSTRAINT registered_model_tags_model_fkey FOREIGN KEY (model) REFERENCES public.registered_models(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.run_datasets
+    ADD CONSTRAINT run_datasets_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES public.datasets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id);
+
+ALTER TABLE ONLY public.views
+    ADD CONSTRAINT views_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;
+
