@@ -203,8 +203,8 @@ routes: $(TALLYD)
 lint:
 	sh tests/lint.sh
 
-deb:
-	dpkg-buildpackage -us -uc -b
+deb: tallyd
+	deploy/deb/build
 
 install: $(TALLYD)
 	install -D -m 755 $(TALLYD) $(DESTDIR)$(PREFIX)/bin/tallyd
