@@ -57,6 +57,7 @@ struct shared {
 	atomic_bool gave_up;
 };
 static struct shared *shared;
+static pid_t parent;
 static volatile sig_atomic_t ending;
 
 /* What libpq, libcurl's threaded resolver, the local store and our own threads need beyond Kore's own list. */
@@ -204,6 +205,7 @@ server_run(int argc, char **argv)
 	(void)__real_sigaction(SIGALRM, &wake, NULL);
 	(void)__real_sigaction(SIGTERM, &wake, NULL);
 	(void)__real_sigaction(SIGINT, &wake, NULL);
+	parent = getpid();
 	if (kore_main(argc, argv) != 0)
 		return 1;
 	return atomic_load(&shared->gave_up) ? 1 : 0;
@@ -310,6 +312,10 @@ kore_worker_configure(void)
 	snprintf(who, sizeof(who), "worker %u", worker->id);
 	log_setup(level_of(config->log_level), config->log_format != NULL && strcmp(config->log_format, "json") == 0, who);
 	give_up_on_crashes();
+	/* Kore looks for the end of its pipe to the parent, but later workers hold that open too. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < most + FILES_BESIDE)
 		most = files.rlim_cur > 2 * FILES_BESIDE ? (unsigned)files.rlim_cur - FILES_BESIDE : (unsigned)files.rlim_cur / 2;
 	limit_from_environment(&limits);

@@ -717,6 +717,15 @@ def test_a_worker_that_dies_is_started_again_on_the_same_socket():
         os.unlink(server.log.name)
 
 
+def test_workers_end_with_their_parent():
+    server = Server(workers=2).ready()
+    pids = {int(ask(server, request(path="/pid")).body) for _ in range(60)}
+    server.process.kill()
+    server.process.wait(5)
+    assert await_true(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in pids))
+    os.unlink(server.log.name)
+
+
 def test_an_unknown_system_call_is_refused_and_logged_and_the_worker_lives():
     server = Server().ready()
     try:
