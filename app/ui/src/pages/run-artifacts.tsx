@@ -1,6 +1,6 @@
 /* The files of a run and of its models: a tree read folder by folder, the viewer beside it. */
 import { useEffect, useState } from 'preact/hooks';
-import { artifactUrl, get, post, zipUrl } from '../api/client';
+import { get, post, zipUrl } from '../api/client';
 import { num, type ArtifactOwner, type FileInfo, type LoggedModel, type RegisteredModel, type Run } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
 import { Code, CopyLine } from '../components/copy';
@@ -117,12 +117,10 @@ function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: 
 	const title = path || model?.info.name || 'All artifacts';
 	return (
 		<>
-			<div class="art-bar"><b>{title}</b>{info && !info.is_dir && info.file_size !== undefined && <span class="muted">{bytes(num(info.file_size))}</span>}<span class="grow" />
+			{isFolder && <div class="art-bar"><b>{title}</b><span class="grow" />
 				{mlmodel && <button type="button" class="btn small primary" onClick={() => register(run, owner, path, model)}>Register model</button>}
-				{isFolder
-					? !owner.model_id && <a class="btn small" data-server href={zipUrl(owner, path)} download><Icon name="download" />Download as zip</a>
-					: <a class="btn small" data-server href={artifactUrl(owner, path)} download={path.split('/').at(-1)}><Icon name="download" />Download</a>}
-			</div>
+				{!owner.model_id && <a class="btn small" data-server href={zipUrl(owner, path)} download><Icon name="download" />Download as zip</a>}
+			</div>}
 			<div class="art-show">
 				{isFolder
 					? mlmodel ? <Artifact key={mlmodel.path} run={owner} path={mlmodel.path} size={num(mlmodel.file_size)} />

@@ -33,7 +33,7 @@ const EXTRA: Spec[] = [
 	{ id: 'note', title: 'Description', group: 'Origin', width: 180 },
 ];
 export const ATTRIBUTE_COLUMNS: Spec[] = [...PLAIN, ...EXTRA];
-export const RUN_NAME: Spec = { id: 'attributes.run_name', title: 'Run', group: '', width: 210, order: 'attributes.run_name' };
+export const RUN_NAME: Spec = { id: 'attributes.run_name', title: 'Run', group: '', width: 190, order: 'attributes.run_name' };
 
 export function specOf(id: string): Spec {
 	const known = ATTRIBUTE_COLUMNS.find((s) => s.id === id) ?? (id === RUN_NAME.id ? RUN_NAME : undefined);

@@ -3,7 +3,7 @@
  * in the URL: q sort cols pin group diff base show split life nest charts v.
  */
 import './runs.css';
-import { useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post, root, send } from '../api/client';
 import { experimentDelete, experimentGet, experimentRename } from '../api/experiments';
@@ -58,7 +58,7 @@ export default function Runs({ parts }: PageProps) {
 	const diff = param('diff');
 	const base = param('base');
 	const show = param('show', `top:${DRAWN}`);
-	const splitAt = param('split', '42');
+	const splitAt = param('split', '36');
 	const deleted = param('life').value === 'deleted';
 	const nest = param('nest', q.value ? '0' : '1').value === '1' && !q.value;
 	const narrow = useNarrow();
@@ -142,24 +142,6 @@ export default function Runs({ parts }: PageProps) {
 		return () => abort.abort();
 	}, [base.value, wantedColumns, turn]);
 
-	/* what is drawn: ids chosen by hand, or the first rows of the table */
-	const drawnIds = useMemo(() => {
-		const top = /^top:(\d+)$/.exec(show.value);
-		const list = top ? Array.from({ length: Math.min(Number(top[1]), source.total.value ?? 0) }, (_, i) => source.at(i)?.info.run_id).filter((id): id is string => !!id) : show.value === 'none' ? [] : show.value.split(',').filter(Boolean);
-		return base.value && !list.includes(base.value) ? [base.value, ...list] : list;
-	}, [show.value, base.value, source.version.value]);
-	const drawn = useMemo(() => new Set(drawnIds), [drawnIds]);
-	const drawnRows = useMemo(() => {
-		const known = new Map<string, RunRow>();
-		for (const r of [...loaded, ...[...unfolded.values()].flat(), ...(baseRow ? [baseRow] : [])])
-			known.set(r.info.run_id, r);
-		return drawnIds.map((id) => known.get(id) ?? { info: { run_id: id, experiment_id: first, status: 'FINISHED', lifecycle_stage: 'active' }, metrics: {}, params: {}, tags: {} } as RunRow);
-	}, [drawnIds, source.version.value, baseRow, unfolded]);
-	const toggleDrawn = (id: string) => {
-		const next = drawn.has(id) ? drawnIds.filter((x) => x !== id) : [...drawnIds, id];
-		show.value = next.length ? next.join(',') : 'none';
-	};
-
 	/* unfolded parents put their children between the rows */
 	const blocks = useMemo(() => {
 		const out: { at: number; lines: Line[] }[] = [];
@@ -188,6 +170,24 @@ export default function Runs({ parts }: PageProps) {
 	};
 	const total = source.total.value;
 	const lines = (total ?? 0) + extra;
+
+	/* what is drawn: ids chosen by hand, or the first rows of the table */
+	const drawnIds = useMemo(() => {
+		const top = /^top:(\d+)$/.exec(show.value);
+		const list = top ? Array.from({ length: Math.min(Number(top[1]), lines) }, (_, i) => lineAt(i)?.row.info.run_id).filter((id): id is string => !!id) : show.value === 'none' ? [] : show.value.split(',').filter(Boolean);
+		return base.value && !list.includes(base.value) ? [base.value, ...list] : list;
+	}, [show.value, base.value, source.version.value, blocks]);
+	const drawn = useMemo(() => new Set(drawnIds), [drawnIds]);
+	const drawnRows = useMemo(() => {
+		const known = new Map<string, RunRow>();
+		for (const r of [...loaded, ...[...unfolded.values()].flat(), ...(baseRow ? [baseRow] : [])])
+			known.set(r.info.run_id, r);
+		return drawnIds.map((id) => known.get(id) ?? { info: { run_id: id, experiment_id: first, status: 'FINISHED', lifecycle_stage: 'active' }, metrics: {}, params: {}, tags: {} } as RunRow);
+	}, [drawnIds, source.version.value, baseRow, unfolded]);
+	const toggleDrawn = (id: string) => {
+		const next = drawn.has(id) ? drawnIds.filter((x) => x !== id) : [...drawnIds, id];
+		show.value = next.length ? next.join(',') : 'none';
+	};
 
 	const unfold = async (row: RunRow) => {
 		const id = row.info.run_id;
@@ -262,7 +262,7 @@ export default function Runs({ parts }: PageProps) {
 	const open = (row: RunRow) => go(`/runs/${row.info.run_id}`);
 
 	const columns = useMemo<Column<RunRow>[]>(() => [
-		{ id: 'select', title: '', group: '', width: 66, pinned: true, fixed: true,
+		{ id: 'select', title: '', group: '', width: 60, pinned: true, fixed: true,
 			head: <input type="checkbox" aria-label="Select all that match" checked={allOn} ref={(el) => { if (el) el.indeterminate = !allOn && selection.value.size > 0; }} onChange={() => void selectAll()} />,
 			cell: (row) => <><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={drawn.has(row.info.run_id)} base={row.info.run_id === base.value} onToggle={toggleDrawn} /></> },
 		{ ...RUN_NAME, width: widths[RUN_NAME.id] ?? RUN_NAME.width, pinned: true, sortable: true,
@@ -399,7 +399,6 @@ export default function Runs({ parts }: PageProps) {
 	const nameParts = name.split('/').filter(Boolean);
 	const single = experiments.data?.length === 1 ? experiments.data[0] : undefined;
 	const empty = total === 0 && !q.value && !deleted;
-	const from = Math.floor(seen.current[0]) + 1;
 
 	return (
 		<div class="r-page">
@@ -475,7 +474,7 @@ export default function Runs({ parts }: PageProps) {
 													active={active} scrollTo={scrollTo} sort={{ id: sortId, down }} onSort={toggleSort} onResize={onResize} onKey={onKey} onOpen={open} columnMenu={columnMenu}
 													onSeen={([a, b], seenColumns, top) => {
 														atTop.current = top;
-														seen.current = [a, Math.min(b, lines || b)];
+														seen.value = [a, b];
 														source.need(Math.max(0, a - extra), b, asked(seenColumns));
 													}} />
 												{total === undefined && <Loading what="Loading runs" />}
@@ -500,7 +499,7 @@ export default function Runs({ parts }: PageProps) {
 						<button type="button" class="btn hide-narrow" onClick={() => void downloadCsv({ ...question, filter: q.value }, shownColumns, selection.value, name || 'runs')}>CSV</button>
 						<button type="button" class="btn danger" onClick={() => deleteRuns([...selection.value], after)}>Delete…</button></>}
 					<button type="button" class="btn quiet" onClick={() => { selection.value = new Set(); }}>Clear</button></div>
-				: <div class="r-foot"><span>{total ? `Runs ${count(from)}–${count(Math.min(seen.current[1], lines))} of ${count(lines)}` : total === 0 ? 'No runs' : ''}</span>
+				: <div class="r-foot">{total === undefined ? <span /> : <InSight lines={lines} />}
 					{charts && <span>{drawnIds.length} in the charts</span>}
 					{diff.value === '1' && <span>{plural(constant.size, 'column')} with one value hidden, over {count(loaded.length)} loaded runs</span>}
 					<span class="grow" /><span class="hints hide-narrow"><span><kbd>j</kbd> <kbd>k</kbd> move</span><span><kbd>space</kbd> select</span><span><kbd>v</kbd> show</span><span><kbd>b</kbd> baseline</span><span><kbd>?</kbd> all keys</span></span></div>}
@@ -510,11 +509,15 @@ export default function Runs({ parts }: PageProps) {
 }
 
 /* The rows in sight, for the line at the bottom; one page is shown at a time. */
-const seen = { current: [0, 0] as [number, number] };
+const seen = signal<[number, number]>([0, 0]);
+
+function InSight({ lines }: { lines: number }) {
+	const [from, to] = seen.value;
+	return <span>{lines ? `Runs ${count(Math.min(from + 1, lines))}–${count(Math.min(to, lines))} of ${count(lines)}` : 'No runs'}</span>;
+}
 
 function Check({ row, onCheck }: { row: RunRow; onCheck: (id: string, on: boolean) => void }) {
-	const on = useComputed(() => selection.value.has(row.info.run_id));
-	return <input type="checkbox" tabIndex={-1} aria-label={`Select ${row.info.run_name ?? row.info.run_id}`} checked={selection.value.has(row.info.run_id)} data-on={on.value} onChange={(e) => onCheck(row.info.run_id, e.currentTarget.checked)} />;
+	return <input type="checkbox" tabIndex={-1} aria-label={`Select ${row.info.run_name ?? row.info.run_id}`} checked={selection.value.has(row.info.run_id)} onChange={(e) => onCheck(row.info.run_id, e.currentTarget.checked)} />;
 }
 
 function Mark({ id, name, on, base, onToggle }: { id: string; name: string; on: boolean; base: boolean; onToggle: (id: string) => void }) {

@@ -152,7 +152,7 @@ export function Grid<R>(props: Props<R>) {
 		);
 	};
 
-	const headCell = (c: Column<R>, left: number | null, edge: boolean, begins: boolean, group: string) => (
+	const headCell = (c: Column<R>, left: number | null, edge: boolean, begins: boolean, group: string, room = 0) => (
 		<div
 			key={c.id}
 			role="columnheader"
@@ -160,7 +160,7 @@ export function Grid<R>(props: Props<R>) {
 			style={{ width: `${c.width}px`, ...(left !== null ? { left: `${left}px` } : {}) }}
 			aria-sort={c.sortable ? (props.sort.id === c.id ? (props.sort.down ? 'descending' : 'ascending') : 'none') : undefined}
 		>
-			<span class="g-group">{group}</span>
+			<span class="g-group" style={{ width: `${Math.max(0, room - 10)}px` }}>{group}</span>
 			<span class="g-title">
 				{c.head ?? (c.sortable
 					? <button type="button" class={`g-sort clip${props.sort.id === c.id ? ' on' : ''}`} title={c.title} onClick={() => props.onSort(c.id)}>{c.title}{props.sort.id === c.id ? (props.sort.down ? ' ▼' : ' ▲') : ''}</button>
@@ -186,9 +186,9 @@ export function Grid<R>(props: Props<R>) {
 		>
 			{!props.card && (
 				<div class="g-top" role="row" aria-rowindex={1} style={{ width: `${Math.max(total, view.width)}px`, height: `${HEAD}px` }}>
-					{stick(pinned).map(([c, left, edge], k) => headCell(c, left, edge, false, startsGroup(pinned, k) ? c.group : ''))}
+					{stick(pinned).map(([c, left, edge], k) => headCell(c, left, edge, false, startsGroup(pinned, k) ? c.group : '', groupWidth(pinned, k)))}
 					<div class="g-gap" style={{ width: `${offsets[freeFrom] ?? 0}px` }} />
-					{seen.map((c, k) => headCell(c, null, false, startsGroup(free, freeFrom + k), k === 0 || startsGroup(free, freeFrom + k) ? c.group : ''))}
+					{seen.map((c, k) => headCell(c, null, false, startsGroup(free, freeFrom + k), k === 0 || startsGroup(free, freeFrom + k) ? c.group : '', groupWidth(seen, k)))}
 				</div>
 			)}
 			{sticky.length > 0 && <div class="g-sticky" role="rowgroup" style={{ top: `${head}px`, height: `${stickyHeight}px` }}>{sticky.map((row, i) => rowAt(-1 - i, row, null))}</div>}
@@ -210,6 +210,14 @@ function stick<R>(pinned: Column<R>[]): [Column<R>, number, boolean][] {
 
 function startsGroup<R>(columns: Column<R>[], i: number): boolean {
 	return columns[i]?.group !== columns[i - 1]?.group;
+}
+
+/* How wide the columns of one group are together, from this one on. */
+function groupWidth<R>(columns: Column<R>[], from: number): number {
+	let width = 0;
+	for (let i = from; i < columns.length && columns[i]!.group === columns[from]!.group; i++)
+		width += columns[i]!.width;
+	return width;
 }
 
 /* How many entries of the ascending list are <= x. */
