@@ -5,6 +5,9 @@ extern const struct endpoint_table experiment_table;
 extern const struct endpoint_table run_table;
 extern const struct endpoint_table logging_table;
 extern const struct endpoint_table metric_table;
+extern const struct endpoint_table logged_model_table;
+extern const struct endpoint_table model_table;
+extern const struct endpoint_table version_table;
 extern const struct endpoint_table server_table;
 
 const struct endpoint_table *const endpoint_tables[] = {
@@ -12,6 +15,9 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&run_table,
 	&logging_table,
 	&metric_table,
+	&logged_model_table,
+	&model_table,
+	&version_table,
 	&server_table,
 };
 const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_tables[0]);
