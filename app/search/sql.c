@@ -2,9 +2,10 @@
  * Trees to SQL. Runs that are active and sorted by one key (or by none) are walked along an index and the walk stops after a page; every other search is
  * `select .. where .. order by`. All text comes from fragments.def, all values are bound.
  *
- * A walked search is a list of ranges in MLflow's order (numbers, NaN, runs without the key), each begun only if those before it did not fill the page. Beside it
- * stand the hits: when a condition of the filter has few runs, these are fetched, checked and sorted, and no range is walked. So the work is bounded both when a
- * filter takes nearly everything and when it takes nearly nothing, without trusting the planner's guess of which it is.
+ * A walked search is a list of ranges in MLflow's order (numbers, NaN, runs without the key), each begun only if those before it did not fill the page. The first
+ * rows of the order are a sample: if the filter takes some of them, the walk is short. Else come the hits: when a condition of the filter has few runs,
+ * these are fetched, checked and sorted, and no range is walked. So the work is bounded both when a filter takes nearly everything and when it takes nearly
+ * nothing, without trusting the planner's guess of which it is.
  */
 #include <math.h>
 
@@ -12,10 +13,13 @@
 #include "search/parse.h"
 #include "search/token.h"
 
-#ifndef SEARCH_HITS /* tests make it small */
-#define SEARCH_HITS 1000
+#ifndef SEARCH_HITS /* tests make both small */
+#define SEARCH_HITS 5000
+#define SEARCH_SAMPLE 150
 #endif
+#define SAMPLE_ENOUGH 2
 #define HIT_SETS 2
+#define GRADES 6
 #define EDGE_CHARS 64 /* of the indexes on params, tags and names */
 #define EXPERIMENTS_WALKED 1000
 
@@ -39,6 +43,8 @@ struct compiler {
 	int64_t limit, offset;
 	struct text experiments; /* bound list, TEXT_NONE until asked for */
 	struct text one;         /* bound experiment */
+	struct text *keys;       /* names looked up in the head of the query, each once */
+	size_t key_count, key_room;
 };
 
 /* How conditions reach the rows they look at. */
@@ -211,10 +217,37 @@ bind_number(struct compiler *c, double d)
 	return bind(c, (struct search_param){ .type = SP_FLOAT8, .d = d });
 }
 
+/* The number of a metric's, param's or tag's name: a reference to the head of the query, which looks each up once. */
 static struct text
 bind_key(struct compiler *c, struct text key)
 {
-	return SQL(c, KEY, bind_text(c, key));
+	size_t at = 0;
+
+	while (at < c->key_count && !text_eq(c->keys[at], key))
+		at++;
+	if (at == c->key_room) {
+		struct text *more = arena_array(c->arena, c->key_room * 2 + 8, sizeof(*more));
+		if (at > 0)
+			memcpy(more, c->keys, at * sizeof(*more));
+		c->keys = more;
+		c->key_room = c->key_room * 2 + 8;
+	}
+	if (at == c->key_count)
+		c->keys[c->key_count++] = key;
+	return SQL(c, KEY, text_format(c->arena, "k%zu", at + 1));
+}
+
+/* The head: with key_ids as (..); comma: more CTEs follow. */
+static struct text
+keys_head(struct compiler *c, bool more)
+{
+	struct text list = TEXT_NONE;
+
+	if (c->key_count == 0)
+		return more ? PIECE(WITH) : TEXT_NONE;
+	for (size_t i = 0; i < c->key_count; i++)
+		list = SQL(c, KEY_MADE, list, i > 0 ? PIECE(COMMA) : TEXT_NONE, bind_text(c, c->keys[i]), text_format(c->arena, "k%zu", i + 1));
+	return SQL(c, KEYS, list, more ? PIECE(COMMA) : TEXT_NONE);
 }
 
 static struct text
@@ -673,7 +706,7 @@ compile_general(struct compiler *c)
 
 	if (c->request->count_only) {
 		from = general_from(c, &where, &identity);
-		c->query->sql = SQL(c, GENERAL_COUNT, from, where);
+		c->query->sql = SQL(c, GENERAL_COUNT, keys_head(c, false), from, where);
 		return true;
 	}
 	orders_complete(c);
@@ -693,8 +726,9 @@ compile_general(struct compiler *c)
 	from = general_from(c, &where, &identity);
 	struct text after = c->continues ? general_after(c, keys, c->order_count) : PIECE(TRUE);
 	struct text offset = c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE;
-	struct text args[] = { shown, identity, made, from, where, after, order, bind_integer(c, c->limit), offset };
-	c->query->sql = sql_fill(c, F_GENERAL, args, 9);
+	struct text page = SQL(c, GENERAL_PAGE, order, bind_integer(c, c->limit), offset);
+	struct text args[] = { keys_head(c, false), shown, identity, made, from, where, after, page };
+	c->query->sql = sql_fill(c, F_GENERAL, args, 8);
 	c->query->sort_columns = c->order_count;
 	return true;
 }
@@ -738,6 +772,12 @@ over_values(const struct walk *w)
 	return w->entity != ENTITY_ATTRIBUTE;
 }
 
+static struct text
+tail(bool runs)
+{
+	return runs ? PIECE(TAIL_RUNS) : PIECE(TAIL_VALUES);
+}
+
 static size_t
 conjuncts(const struct node *n, const struct node **out, size_t count)
 {
@@ -762,6 +802,23 @@ static struct text
 edge_text(struct text value)
 {
 	return text_prefix(value, EDGE_CHARS);
+}
+
+/* Probes in the order of what they are likely to refuse: most first. */
+static void
+parts_sort(const struct node **parts, size_t n)
+{
+	const struct node *sorted[SEARCH_CONDITIONS + 1];
+	size_t count = 0;
+
+	for (unsigned rank = 0; rank < 3; rank++)
+		for (size_t i = 0; i < n; i++) {
+			const struct condition *d = &parts[i]->condition;
+			unsigned of = parts[i]->kind != NODE_CONDITION ? 2 : d->compare == CMP_EQ || d->compare == CMP_IN ? 0 : 1;
+			if (of == rank)
+				sorted[count++] = parts[i];
+		}
+	memcpy(parts, sorted, n * sizeof(*parts));
 }
 
 /* Each part of the filter to where it costs least: inside the walk if its index has the column, else to the probes of each row walked. */
@@ -804,22 +861,35 @@ walk_filter(struct compiler *c, struct walk *w, const struct node *const *parts,
 	}
 }
 
+/* What all texts that fit a LIKE pattern begin with, as a pattern for the indexes of beginnings; empty when they share nothing. */
+static struct text
+like_beginning(struct compiler *c, struct text pattern)
+{
+	size_t n = 0;
+
+	while (n < pattern.n && pattern.s[n] != '%' && pattern.s[n] != '_')
+		n++;
+	struct text start = edge_text((struct text){ pattern.s, n });
+	return start.n == 0 ? TEXT_NONE : text_format(c->arena, TEXT_FMT "%%", TEXT_ARG(like_pattern(c, start)));
+}
+
 /* How promising a condition is as the source of hits; 0: none. */
 static unsigned
 hit_grade(const struct walk *w, const struct node *n)
 {
 	const struct condition *d = &n->condition;
-	bool equal = d->compare == CMP_EQ && d->list_count == 0;
+	bool equal = d->compare == CMP_EQ && d->list_count == 0 && !d->is_number;
+	bool begins = d->compare == CMP_LIKE && d->text.n > 0 && d->text.s[0] != '%' && d->text.s[0] != '_';
 
 	if (n->kind != NODE_CONDITION || same_key(w, d) || d->negated || d->aggregate != AGGREGATE_NONE)
 		return 0;
 	if (d->attribute != NULL && d->attribute->column == F_RUN_RUN_ID)
-		return equal || d->compare == CMP_IN ? 5 : 0;
+		return equal || d->compare == CMP_IN ? GRADES : 0;
 	if (d->attribute != NULL && d->attribute->column == F_RUN_NAME)
-		return equal ? 4 : 0;
+		return equal ? 5 : begins ? 3 : 0;
 	if (d->entity == ENTITY_PARAM || d->entity == ENTITY_TAG)
-		return equal && !d->is_number ? 3 : 0;
-	return d->entity != ENTITY_METRIC || d->compare == CMP_NE ? 0 : equal ? 2 : 1;
+		return equal ? 4 : begins ? 3 : 0;
+	return d->entity != ENTITY_METRIC || d->compare == CMP_NE ? 0 : d->compare == CMP_EQ ? 2 : 1;
 }
 
 static struct text
@@ -828,15 +898,16 @@ hit_sql(struct compiler *c, const struct condition *d, struct text gate)
 	bool one = c->request->experiment_count == 1;
 	struct text limit = bind_integer(c, SEARCH_HITS + 1), where;
 
+	struct text begins = d->compare == CMP_LIKE ? bind_text(c, like_beginning(c, d->text)) : TEXT_NONE;
 	if (d->attribute != NULL) {
 		where = compare(c, d, fragments[d->attribute->column], false);
 		if (d->attribute->column == F_RUN_NAME)
-			where = both(c, SQL(c, EQ, PIECE(R_NAME_EDGE), bind_text(c, edge_text(d->text))), where);
+			where = both(c, begins.n > 0 ? SQL(c, LIKE, PIECE(R_NAME_EDGE), begins) : SQL(c, EQ, PIECE(R_NAME_EDGE), bind_text(c, edge_text(d->text))), where);
 		return SQL(c, HIT_RUNS, gate, one ? SQL(c, RUN_ONE, bind_one(c)) : SQL(c, RUN_EACH, bind_experiments(c)), where, limit);
 	}
 	where = compare(c, d, PIECE(H_VALUE), d->entity == ENTITY_METRIC);
 	if (d->entity != ENTITY_METRIC)
-		where = both(c, SQL(c, EQ, PIECE(H_VALUE_EDGE), bind_text(c, edge_text(d->text))), where);
+		where = both(c, begins.n > 0 ? SQL(c, LIKE, PIECE(H_VALUE_EDGE), begins) : SQL(c, EQ, PIECE(H_VALUE_EDGE), bind_text(c, edge_text(d->text))), where);
 	struct text which = one ? SQL(c, HIT_ONE, bind_one(c)) : SQL(c, HIT_EACH, bind_experiments(c));
 	return SQL(c, HIT_VALUES, fragments[table_of(d->entity)], which, bind_key(c, d->key), where, limit, gate);
 }
@@ -872,6 +943,29 @@ picked_after(struct compiler *c, const struct walk *w)
 	return SQL(c, PICKED_AFTER, beyond, w->after_key, w->after[0], w->after[1], w->after[2]);
 }
 
+/* The first rows of the order asked for, as one query of each experiment. */
+static struct text
+sample_sql(struct compiler *c, const struct walk *w)
+{
+	bool many = c->request->experiment_count > 1, runs = !over_values(w) || w->must_miss || (c->continues && c->token.values[0].s == NULL);
+	struct text which = many ? PIECE(EACH_EXPERIMENT) : bind_one(c), where = runs ? w->inner_runs : w->inner, inner, edge = PIECE(NO_KEY), order = tail(runs);
+	size_t rows = SEARCH_SAMPLE / c->request->experiment_count;
+
+	if (w->order != NULL && !(runs && over_values(w))) {
+		edge = fragments[w->edge];
+		order = SQL(c, ORDER_ONLY, edge, w->descending ? PIECE(DESC) : PIECE(ASC));
+		if (c->continues && c->token.values[0].s != NULL) {
+			struct text args[] = { edge, w->is_text ? bind_text(c, edge_text(c->token.values[0])) : w->after_key };
+			where = both(c, where, sql_fill(c, w->descending ? F_LE : F_GE, args, 2));
+		}
+	} else if (c->continues) {
+		where = both(c, where, SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]));
+	}
+	inner = runs ? SQL(c, INNER_RUNS, PIECE(NO_KEY), edge, which, where, order) : SQL(c, INNER_VALUES, PIECE(NO_KEY), edge, which, where, order, w->table, w->key_id);
+	inner = SQL(c, WALK, inner, PIECE(TRUE), bind_integer(c, rows < 10 ? 10 : (int64_t)rows));
+	return SQL(c, SAMPLE, many ? SQL(c, WALK_EACH, inner, bind_experiments(c)) : inner, w->filter);
+}
+
 /* The sets of hits of the best conditions, the rows picked from the first that is small, and the gate that lets the walks run when none is. */
 static void
 walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, size_t n)
@@ -881,20 +975,22 @@ walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, s
 	struct text picks = TEXT_NONE;
 
 	w->gate = PIECE(TRUE);
-	for (unsigned grade = 5; grade > 0; grade--)
+	for (unsigned grade = GRADES; grade > 0; grade--)
 		for (size_t i = 0; i < n && count < HIT_SETS; i++)
 			if (hit_grade(w, parts[i]) == grade)
 				best[count++] = &parts[i]->condition;
 	if (count == 0)
 		return;
-	struct text most = bind_integer(c, SEARCH_HITS);
+	add_cte(c, w, TEXT("s"), sample_sql(c, w));
+	struct text most = bind_integer(c, SEARCH_HITS), enough = bind_integer(c, SAMPLE_ENOUGH), gate = SQL(c, SAMPLE_POOR, enough);
 	for (size_t i = 0; i < count; i++) {
 		struct text name = text_format(c->arena, "h%zu", i + 1);
-		add_cte(c, w, name, hit_sql(c, best[i], w->gate));
-		struct text pick = SQL(c, PICK, name, both(c, w->gate, SQL(c, FEW, name, most)));
+		add_cte(c, w, name, hit_sql(c, best[i], gate));
+		struct text pick = SQL(c, PICK, name, both(c, gate, SQL(c, FEW, name, most)));
 		picks = text_format(c->arena, TEXT_FMT TEXT_FMT TEXT_FMT, TEXT_ARG(picks), TEXT_ARG(i > 0 ? PIECE(UNION) : TEXT_NONE), TEXT_ARG(pick));
-		w->gate = both(c, w->gate, SQL(c, MANY, name, most));
+		gate = both(c, gate, SQL(c, MANY, name, most));
 	}
+	w->gate = SQL(c, SAMPLE_RICH, enough, gate);
 	add_cte(c, w, TEXT("picked"), picks);
 	struct view view = { .run = PIECE(RUN_IDENTITY), .probe = true, .joined = true };
 	struct text key = w->order == NULL ? PIECE(NO_KEY)
@@ -923,12 +1019,6 @@ walk_sql(struct compiler *c, const struct walk *w, bool runs, struct text key, s
 		filter = both(c, one ? SQL(c, ONE_READABLE, which, marker) : SQL(c, BRACKETS, marker), filter);
 	inner = SQL(c, WALK, inner, filter, w->rows);
 	return one ? inner : SQL(c, WALK_EACH, inner, bind_experiments(c));
-}
-
-static struct text
-tail(bool runs)
-{
-	return runs ? PIECE(TAIL_RUNS) : PIECE(TAIL_VALUES);
 }
 
 static void
@@ -1035,6 +1125,12 @@ range_missing(struct compiler *c, struct walk *w)
 	range_plain(c, w, w->order == NULL ? "0" : "2", true, key, where, false, filter);
 }
 
+static struct text
+both_texts(struct compiler *c, struct text a, struct text b)
+{
+	return text_format(c->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(a), TEXT_ARG(b));
+}
+
 static bool
 compile_walk(struct compiler *c, struct walk *w)
 {
@@ -1059,13 +1155,14 @@ compile_walk(struct compiler *c, struct walk *w)
 		w->table = fragments[table_of(w->entity)];
 		w->key_id = bind_key(c, w->order->key);
 	}
+	parts_sort(parts, n);
 	walk_filter(c, w, parts, n);
 	walk_hits(c, w, parts, n);
 	if (w->order != NULL && !w->must_miss)
 		ranges_valued(c, w);
 	range_missing(c, w);
 	struct text args[] = {
-		text_copy(c->arena, buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
+		both_texts(c, keys_head(c, true), buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
 		w->descending ? PIECE(DESC) : PIECE(ASC), bind_integer(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE,
 	};
 	c->query->sql = sql_fill(c, F_PAGE, args, 6);
