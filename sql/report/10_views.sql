@@ -74,7 +74,7 @@ select r.run_id
      , r.name as run_name
      , case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end as status
      , case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end as lifecycle_stage
-     , coalesce(nullif(r.user_id, ''), u.value) as user_name
+     , case when r.user_id <> '' then r.user_id else (select u.value from public.tags u where u.run = r.id and u.key_id = 2) end as user_name
      , s.value as source_name
      , y.value as source_type
      , g.value as git_commit
@@ -85,9 +85,9 @@ select r.run_id
      , report.instant(r.deleted_time) as deleted_at
      , r.artifact_uri
      , n.value as description
+     , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted
   from public.runs r
   join public.experiments e on e.id = r.experiment_id
-  left join public.tags u on u.run = r.id and u.key_id = 2
   left join public.tags s on s.run = r.id and s.key_id = 3
   left join public.tags y on y.run = r.id and y.key_id = 4
   left join public.tags g on g.run = r.id and g.key_id = 5
@@ -112,6 +112,10 @@ comment on column report.runs.duration_seconds is 'Seconds from start to end; nu
 comment on column report.runs.deleted_at is 'When it was deleted; null while active.';
 comment on column report.runs.artifact_uri is 'Where its artifacts lie.';
 comment on column report.runs.description is 'Its note, in Markdown.';
+comment on column report.runs.deleted is 'lifecycle_stage as a boolean: the planner knows better how many rows it leaves.';
+-- So that it also knows what a condition on the status leaves.
+create statistics if not exists report.runs_status on (case status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end) from public.runs;
+comment on statistics report.runs_status is 'How often each status of report.runs occurs.';
 
 create or replace view report.params as
 select r.run_id
@@ -120,8 +124,11 @@ select r.run_id
      , p.value
      , public.number_of(p.value) as number
      , report.instant(p.start_time) as run_started_at
+     , case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end as status
+     , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted
   from public.params p
   join public.runs r on r.id = p.run
+  left join public.experiments e on e.id = r.experiment_id
   join public.keys k on k.id = p.key_id;
 comment on view report.params is 'One row a param of a run.';
 comment on column report.params.run_id is 'The run.';
@@ -130,6 +137,8 @@ comment on column report.params.key is 'Name of the param.';
 comment on column report.params.value is 'Its text, as logged.';
 comment on column report.params.number is 'Its text as a number, null when it is none.';
 comment on column report.params.run_started_at is 'Start of the run.';
+comment on column report.params.status is 'Status of the run.';
+comment on column report.params.deleted is 'True when the run, or its experiment, is deleted.';
 
 create or replace view report.metrics as
 select r.run_id
@@ -144,8 +153,11 @@ select r.run_id
      , d.direction
      , h.points
      , report.instant(l.start_time) as run_started_at
+     , case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end as status
+     , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted
   from public.latest_metrics l
   join public.runs r on r.id = l.run
+  left join public.experiments e on e.id = r.experiment_id
   join public.keys k on k.id = l.key_id
   left join public.experiment_tags t on t.experiment_id = l.experiment_id and t.key = 'tallyd.direction.' || k.key
  cross join lateral (select coalesce(case when t.value in ('min', 'max') then t.value end, report.direction_of(k.key)) as direction) d
@@ -178,6 +190,8 @@ comment on column report.metrics.best is 'minimum or maximum, by direction.';
 comment on column report.metrics.direction is 'min: less is better; max: more is better. From the experiment''s tag tallyd.direction.NAME, otherwise guessed from the name.';
 comment on column report.metrics.points is 'Points in the history.';
 comment on column report.metrics.run_started_at is 'Start of the run.';
+comment on column report.metrics.status is 'Status of the run.';
+comment on column report.metrics.deleted is 'True when the run, or its experiment, is deleted.';
 
 create or replace view report.metric_history as
 select r.run_id
@@ -202,14 +216,19 @@ select r.run_id
      , t.experiment_id
      , k.key
      , t.value
+     , case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end as status
+     , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted
   from public.tags t
   join public.runs r on r.id = t.run
+  left join public.experiments e on e.id = r.experiment_id
   join public.keys k on k.id = t.key_id;
 comment on view report.tags is 'One row a tag of a run.';
 comment on column report.tags.run_id is 'The run.';
 comment on column report.tags.experiment_id is 'Its experiment.';
 comment on column report.tags.key is 'Name of the tag; those of MLflow itself begin with mlflow.';
 comment on column report.tags.value is 'Its text.';
+comment on column report.tags.status is 'Status of the run.';
+comment on column report.tags.deleted is 'True when the run, or its experiment, is deleted.';
 
 create or replace view report.models as
 select m.name as model
@@ -290,18 +309,19 @@ select d.id as dataset_id
      , d.digest
      , d.source_type
      , d.source
-     , u.runs
+     , coalesce(u.runs, 0) as runs
      , u.first_used_at
      , u.last_used_at
   from public.datasets d
-  left join lateral (
-         select count(*) as runs
+  left join (
+         select i.dataset_id
+              , count(*) as runs
               , report.instant(min(r.start_time)) as first_used_at
               , report.instant(max(r.start_time)) as last_used_at
            from public.run_datasets i
            join public.runs r on r.id = i.run
-          where i.dataset_id = d.id
-       ) u on true;
+          group by i.dataset_id
+       ) u on u.dataset_id = d.id;
 comment on view report.datasets is 'One row a dataset of an experiment: the same name and digest in two experiments are two rows.';
 comment on column report.datasets.dataset_id is 'Its number.';
 comment on column report.datasets.experiment_id is 'Its experiment.';
@@ -356,7 +376,7 @@ comment on column report.artifact_usage.approximate is 'True when a client may h
 comment on column report.artifact_usage.updated_at is 'When it was last counted.';
 
 create or replace view report.user_activity as
-select coalesce(nullif(r.user_id, ''), u.value) as user_name
+select case when r.user_id <> '' then r.user_id else (select u.value from public.tags u where u.run = r.id and u.key_id = 2) end as user_name
      , (report.instant(r.start_time) at time zone 'UTC')::date as day
      , count(*) as runs
      , count(*) filter (where r.status = 3) as finished
@@ -366,7 +386,6 @@ select coalesce(nullif(r.user_id, ''), u.value) as user_name
      , count(distinct r.experiment_id) as experiments
      , coalesce(sum(r.end_time - r.start_time), 0)::double precision / 3600000 as run_hours
   from public.runs r
-  left join public.tags u on u.run = r.id and u.key_id = 2
  group by 1, 2;
 comment on view report.user_activity is 'One row a user and day on which the user started runs, deleted ones too.';
 comment on column report.user_activity.user_name is 'User as the client said it.';

@@ -21,6 +21,7 @@ begin
     alter role tallyd_report set statement_timeout = '30s';
     alter role tallyd_report set lock_timeout = '5s';
     alter role tallyd_report set idle_in_transaction_session_timeout = '60s';
+    alter role tallyd_report set work_mem = '32MB';
     alter role tallyd_report set default_transaction_read_only = on;
     alter role tallyd_report set search_path = report;
   end if;

@@ -7,7 +7,7 @@ select r.experiment
      , r.run_id
   from report.runs r
  where r.status in ('RUNNING', 'SCHEDULED')
-   and r.lifecycle_stage = 'active'
+   and not r.deleted
    and r.started_at < now() - interval '1 day'
  order by r.started_at
  limit 200;

@@ -1,13 +1,12 @@
 -- Which params differ among the ten best runs of one experiment, and how; those that are the same in all ten are left out.
-with best as (
-       select m.run_id
-            , row_number() over (order by case m.direction when 'min' then m.last else - m.last end) as place
-         from report.metrics m
-         join report.runs r on r.run_id = m.run_id
-        where m.experiment_id = 1
-          and m.key = 'rmse'
-          and m.last <> 'NaN'
-          and r.lifecycle_stage = 'active'
+with best as materialized (
+       select run_id
+            , case direction when 'min' then last else - last end as place
+         from report.metrics
+        where experiment_id = 1
+          and key = 'rmse'
+          and last <> 'NaN'
+          and not deleted
         order by place
         limit 10
      )

@@ -8,6 +8,6 @@ select experiment
   from report.runs
  where started_at > now() - interval '30 days'
    and duration_seconds is not null
-   and lifecycle_stage = 'active'
+   and not deleted
  order by duration_seconds desc
  limit 50;

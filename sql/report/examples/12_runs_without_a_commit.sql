@@ -6,6 +6,6 @@ select user_name
   from report.runs
  where started_at > now() - interval '90 days'
    and status = 'FINISHED'
-   and lifecycle_stage = 'active'
+   and not deleted
  group by user_name
  order by percent desc, runs desc;

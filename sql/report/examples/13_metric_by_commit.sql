@@ -5,11 +5,11 @@ select r.git_commit
      , min(m.last) as least_rmse
      , avg(m.last) as mean_rmse
   from report.metrics m
-  join report.runs r on r.run_id = m.run_id
+  join report.runs r on r.run_id = m.run_id and r.experiment_id = m.experiment_id
  where m.experiment_id = 1
    and m.key = 'rmse'
    and m.last <> 'NaN'
    and r.git_commit is not null
-   and r.lifecycle_stage = 'active'
+   and not r.deleted
  group by r.git_commit
  order by first_run_at;

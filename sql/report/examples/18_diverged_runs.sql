@@ -1,15 +1,23 @@
 -- Runs of the last 90 days whose metric ended as NaN or out of range.
+with diverged as materialized (
+       select run_id
+            , key
+            , last
+            , last_step
+         from report.metrics
+        where (last = 'NaN' or abs(last) > 1e300)
+          and run_started_at > now() - interval '90 days'
+          and not deleted
+        order by run_started_at desc
+        limit 200
+     )
 select r.experiment
      , r.run_name
      , r.user_name
-     , m.key
-     , m.last
-     , m.last_step
+     , d.key
+     , d.last
+     , d.last_step
      , r.run_id
-  from report.metrics m
-  join report.runs r on r.run_id = m.run_id
- where (m.last = 'NaN' or abs(m.last) > 1e300)
-   and m.run_started_at > now() - interval '90 days'
-   and r.lifecycle_stage = 'active'
- order by r.started_at desc
- limit 200;
+  from diverged d
+  join report.runs r on r.run_id = d.run_id
+ order by r.started_at desc;

@@ -1,16 +1,23 @@
 -- Runs of one experiment whose best value was clearly better than their last: candidates for stopping early or keeping the best checkpoint.
+with histories as materialized (
+       select run_id
+            , best
+            , last
+            , points
+         from report.metrics
+        where experiment_id = 1
+          and key = 'rmse'
+          and not deleted
+          and run_started_at > now() - interval '90 days'
+     )
 select r.run_name
-     , m.key
-     , m.best
-     , m.last
-     , m.points
+     , h.best
+     , h.last
+     , h.points
+     , r.user_name
      , r.run_id
-  from report.metrics m
-  join report.runs r on r.run_id = m.run_id
- where m.experiment_id = 1
-   and m.key = 'rmse'
-   and r.lifecycle_stage = 'active'
-   and r.started_at > now() - interval '90 days'
-   and abs(m.last - m.best) > 0.05 * abs(m.best)
- order by abs(m.last - m.best) / nullif(abs(m.best), 0) desc
+  from histories h
+  join report.runs r on r.run_id = h.run_id
+ where abs(h.last - h.best) > 0.05 * abs(h.best)
+ order by abs(h.last - h.best) / nullif(abs(h.best), 0) desc
  limit 50;

@@ -13,7 +13,8 @@ select p.params
      , array_agg(distinct r.user_name) as users
   from run_params p
   join report.runs r on r.run_id = p.run_id
- where r.lifecycle_stage = 'active'
+ where r.experiment_id = 1
+   and not r.deleted
  group by p.params, r.git_commit
 having count(*) > 1
  order by runs desc, p.params
