@@ -170,6 +170,9 @@ tool_exec(const char *program, const char *const *args)
 	static const char *const foreign[] = { "PGDATA", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGOPTIONS" };
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		unsetenv(foreign[i]);
+	/* initdb looks for postgres beside itself, and for itself in PATH when its name has no folder. */
+	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", tools);
+	(void)setenv("PATH", path, 1);
 	snprintf(path, sizeof(path), "%s/%s", tools, program);
 	execv(path, argv.theirs);
 	fprintf(stderr, "%s: %s\n", path, strerror(errno));
