@@ -606,6 +606,21 @@ check_user(void)
 		refuse_value(origins[at], "user", now.user, account == NULL ? "an account of this machine is" : "an account other than root is");
 }
 
+/* libpq and others look for files at home, and stop when they may not read root's. Kore writes its process titles over the environment and counts on it lying where
+ * it lay at the start, so it is not changed in place: the program begins again with another one. */
+static void
+enter_home(char **argv)
+{
+	const struct passwd *account = now.user[0] != '\0' ? getpwnam(now.user) : NULL;
+	const char *home = getenv("HOME");
+	bool runs = strcmp(now.command, "check-config") != 0 && strcmp(now.command, "routes") != 0;
+	if (account == NULL || !runs || (home != NULL && strcmp(home, account->pw_dir) == 0))
+		return;
+	if (setenv("HOME", account->pw_dir, 1) == 0 && setenv("USER", account->pw_name, 1) == 0 && setenv("LOGNAME", account->pw_name, 1) == 0)
+		execv("/proc/self/exe", argv);
+	refuse("cannot begin again as %s: %s", now.user, strerror(errno));
+}
+
 void
 config_load(int argc, char **argv)
 {
@@ -615,11 +630,12 @@ config_load(int argc, char **argv)
 	for (int i = 0; i < OPTIONS; i++)
 		if (origins[i] == NULL)
 			store(i, options[i].value, "default");
+	check_paths();
+	check_user();
+	enter_home(argv);
 	check_host();
 	check_database("database", &now.database);
 	check_database("read-database", &now.read_database);
-	check_paths();
-	check_user();
 }
 
 static const char *

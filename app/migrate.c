@@ -192,6 +192,20 @@ migrate_locked(PGconn *conn)
 	return good;
 }
 
+/* The experiment 0, before the first request could miss it. */
+static bool
+make_default(PGconn *conn)
+{
+	struct timespec now;
+	char ms[32];
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(ms, sizeof(ms), "%lld", (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	const char *values[] = { config->default_artifact_root[0] != '\0' ? config->default_artifact_root : "mlflow-artifacts:/", ms };
+	PGresult *result = ask(conn, &sql_experiment_default, values);
+	PQclear(result);
+	return result != NULL;
+}
+
 static void
 notice(void *unused, const PGresult *result)
 {
@@ -242,7 +256,7 @@ migrate_run(bool be_quiet)
 		/* Held until the connection ends. */
 		const char *values[] = { LOCK };
 		PGresult *locked = ask(conn, &sql_schema_lock, values);
-		good = locked != NULL && migrate_locked(conn);
+		good = locked != NULL && migrate_locked(conn) && make_default(conn);
 		PQclear(locked);
 	}
 	PQfinish(conn);

@@ -309,7 +309,7 @@ announce(void)
 /* ---- the whole ---- */
 
 static void
-signals_take(void)
+begin(void)
 {
 	sigemptyset(&super.watched);
 	sigaddset(&super.watched, SIGTERM);
@@ -437,7 +437,7 @@ finish(int status)
 int
 supervise_run(int (*server)(void))
 {
-	signals_take();
+	begin();
 	/* A dead server's workers become ours to end. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	super.run = server;
@@ -453,7 +453,7 @@ supervise_with_database(int (*work)(void))
 {
 	bool held = false;
 	int status = 1;
-	signals_take();
+	begin();
 	super.embedded = config->database[0] == '\0';
 	if (super.embedded && !lock_data(&held)) {
 		if (!held)

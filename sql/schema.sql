@@ -210,6 +210,361 @@ $$;
 
 COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
 
+CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, OUT fail text, OUT model json) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  e experiments;
+  v_id bigint;
+begin
+  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
+  if not found then
+    select logged_model_json(l)
+      into model
+      from repeats p
+      join logged_models l on p.object = 'logged:' || l.model_id
+     where p.key = repeat_key
+       and p.created_at > now() - interval '10 minutes';
+    if found then
+      return;
+    end if;
+  end if;
+  select x.* into e from experiments x where x.id = experiment for key share;
+  if not found or e.deleted_time is not null then
+    delete from repeats where key = repeat_key;
+    fail := case when e.id is null then 'missing' else 'inactive' end;
+    return;
+  end if;
+  insert into logged_models (model_id, experiment_id, name, artifact_uri, status, model_type, source_run_id, creation_time, last_update_time)
+  values (new_model_id, experiment, new_name, location_join(e.artifact_location, 'models/' || new_model_id || '/artifacts'), 1, coalesce(new_type, ''), coalesce(new_run, ''), now_ms, now_ms)
+  returning id into v_id;
+  insert into logged_model_params (model, key, value)
+  select v_id, p ->> 'key', coalesce(p ->> 'value', '') from jsonb_array_elements(params) p;
+  insert into logged_model_tags (model, key, value)
+  select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
+    from jsonb_array_elements(tags) with ordinality as t(tag, i)
+   order by t.tag ->> 'key', t.i desc;
+  update repeats set object = 'logged:' || new_model_id, created_at = now() where key = repeat_key;
+  select logged_model_json(l) into model from logged_models l where l.id = v_id;
+end
+$$;
+
+COMMENT ON FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, OUT fail text, OUT model json) IS 'Creates a logged model or, for a repeated request, finds the first one.';
+
+CREATE TABLE public.logged_model_metrics (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    "timestamp" bigint NOT NULL,
+    step bigint NOT NULL,
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    value double precision NOT NULL,
+    dataset_name text,
+    dataset_digest text
+);
+
+COMMENT ON TABLE public.logged_model_metrics IS 'Metrics logged with a model_id.';
+
+COMMENT ON COLUMN public.logged_model_metrics.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_metrics.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_metrics."timestamp" IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_model_metrics.step IS 'Step.';
+
+COMMENT ON COLUMN public.logged_model_metrics.run_id IS 'Run that logged it.';
+
+COMMENT ON COLUMN public.logged_model_metrics.value IS 'The value.';
+
+COMMENT ON COLUMN public.logged_model_metrics.dataset_name IS 'Dataset it was measured on.';
+
+COMMENT ON COLUMN public.logged_model_metrics.dataset_digest IS 'Digest of that dataset.';
+
+CREATE TABLE public.logged_model_params (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.logged_model_params IS 'Params of logged models.';
+
+COMMENT ON COLUMN public.logged_model_params.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_params.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_params.value IS 'Text.';
+
+CREATE TABLE public.logged_model_tags (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.logged_model_tags IS 'Tags of logged models.';
+
+COMMENT ON COLUMN public.logged_model_tags.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.logged_model_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.logged_model_tags.value IS 'Text.';
+
+CREATE TABLE public.logged_models (
+    id bigint NOT NULL,
+    model_id text NOT NULL COLLATE pg_catalog."C",
+    experiment_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    artifact_uri text NOT NULL,
+    status smallint NOT NULL,
+    status_message text,
+    model_type text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    source_run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    deleted_time bigint
+);
+
+COMMENT ON TABLE public.logged_models IS 'Models logged by clients of MLflow 3.';
+
+COMMENT ON COLUMN public.logged_models.id IS 'Identity inside the database.';
+
+COMMENT ON COLUMN public.logged_models.model_id IS 'Id on the wire: m- and 32 hexadecimal digits.';
+
+COMMENT ON COLUMN public.logged_models.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.logged_models.name IS 'Name; need not be unique.';
+
+COMMENT ON COLUMN public.logged_models.artifact_uri IS 'Where the model''s files lie.';
+
+COMMENT ON COLUMN public.logged_models.status IS '1 PENDING, 2 READY, 3 FAILED.';
+
+COMMENT ON COLUMN public.logged_models.status_message IS 'Reason of a failure.';
+
+COMMENT ON COLUMN public.logged_models.model_type IS 'Free word, e.g. Agent.';
+
+COMMENT ON COLUMN public.logged_models.source_run_id IS 'Run that made it, or empty.';
+
+COMMENT ON COLUMN public.logged_models.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_models.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.logged_models.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
+
+CREATE FUNCTION public.logged_model_json(m public.logged_models) RETURNS json
+    LANGUAGE sql STABLE
+    RETURN json_build_object('info', json_strip_nulls(json_build_object('model_id', (m).model_id, 'experiment_id', ((m).experiment_id)::text, 'name', (m).name, 'creation_timestamp_ms', (m).creation_time, 'last_updated_timestamp_ms', (m).last_update_time, 'artifact_uri', (m).artifact_uri, 'status', (ARRAY['LOGGED_MODEL_PENDING'::text, 'LOGGED_MODEL_READY'::text, 'LOGGED_MODEL_UPLOAD_FAILED'::text])[(m).status], 'model_type', (m).model_type, 'source_run_id', (m).source_run_id, 'status_message', (m).status_message, 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.logged_model_tags t WHERE (t.model = (logged_model_json.m).id)))), 'data', json_strip_nulls(json_build_object('params', (SELECT json_agg(json_build_object('key', p.key, 'value', p.value) ORDER BY p.key) AS json_agg FROM public.logged_model_params p WHERE (p.model = (logged_model_json.m).id)), 'metrics', (SELECT json_agg(json_build_object('key', x.key, 'value', x.value, 'timestamp', x."timestamp", 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', (logged_model_json.m).model_id, 'run_id', x.run_id) ORDER BY x.key, x."timestamp", x.step) AS json_agg FROM public.logged_model_metrics x WHERE (x.model = (logged_model_json.m).id)))));
+
+COMMENT ON FUNCTION public.logged_model_json(m public.logged_models) IS 'A logged model as MLflow''s JSON.';
+
+CREATE FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, OUT fail text, OUT model_version json) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  m registered_models;
+begin
+  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
+  if not found then
+    select model_version_json(r, v)
+      into model_version
+      from repeats p
+      join registered_models r on split_part(p.object, ':', 1) = 'version' and r.id = split_part(p.object, ':', 2)::bigint
+      join model_versions v on v.model = r.id and v.version = split_part(p.object, ':', 3)::integer and not v.deleted
+     where p.key = repeat_key
+       and p.created_at > now() - interval '10 minutes';
+    if found then
+      return;
+    end if;
+  end if;
+  update registered_models x
+     set last_version = x.last_version + 1, last_update_time = now_ms
+   where x.workspace = 'default'
+     and x.name = model_name
+  returning x.* into m;
+  if not found then
+    delete from repeats where key = repeat_key;
+    fail := 'no model';
+    return;
+  end if;
+  insert into model_versions (model, version, creation_time, last_update_time, description, source, storage_location, run_id, run_link, model_id)
+  values (m.id, m.last_version, now_ms, now_ms, new_description, new_source, new_location, coalesce(new_run_id, ''), new_run_link, nullif(new_model_id, ''));
+  insert into model_version_tags (model, version, key, value)
+  select distinct on (t.tag ->> 'key') m.id, m.last_version, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
+    from jsonb_array_elements(tags) with ordinality as t(tag, i)
+   order by t.tag ->> 'key', t.i desc;
+  if new_model_id <> '' then
+    insert into logged_model_tags as t (model, key, value)
+    select l.id, 'mlflow.modelVersions', jsonb_build_array(jsonb_build_object('name', model_name, 'version', m.last_version))::text
+      from logged_models l
+     where l.model_id = new_model_id
+        on conflict (model, key) do update set value = (t.value::jsonb || jsonb_build_array(jsonb_build_object('name', model_name, 'version', m.last_version)))::text;
+  end if;
+  update repeats set object = 'version:' || m.id || ':' || m.last_version, created_at = now() where key = repeat_key;
+  select model_version_json(m, v) into model_version from model_versions v where v.model = m.id and v.version = m.last_version;
+end
+$$;
+
+COMMENT ON FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, OUT fail text, OUT model_version json) IS 'Creates a model version or, for a repeated request, finds the first one.';
+
+CREATE FUNCTION public.stage_name(stage smallint) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (ARRAY['None'::text, 'Staging'::text, 'Production'::text, 'Archived'::text])[(stage + 1)];
+
+COMMENT ON FUNCTION public.stage_name(stage smallint) IS 'A stage''s word.';
+
+CREATE TABLE public.model_version_tags (
+    model bigint NOT NULL,
+    version integer NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.model_version_tags IS 'Tags of model versions.';
+
+COMMENT ON COLUMN public.model_version_tags.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.model_version_tags.version IS 'The version.';
+
+COMMENT ON COLUMN public.model_version_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.model_version_tags.value IS 'Text.';
+
+CREATE TABLE public.model_versions (
+    model bigint NOT NULL,
+    version integer NOT NULL,
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    description text,
+    user_id text,
+    stage smallint DEFAULT 0 NOT NULL,
+    source text,
+    storage_location text,
+    run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    run_link text,
+    model_id text COLLATE pg_catalog."C",
+    status smallint DEFAULT 1 NOT NULL,
+    status_message text,
+    deleted boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE public.model_versions IS 'Versions of registered models. A deleted one keeps its number.';
+
+COMMENT ON COLUMN public.model_versions.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.model_versions.version IS 'Number, from 1, never reused.';
+
+COMMENT ON COLUMN public.model_versions.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_versions.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_versions.description IS 'Text; null when never given.';
+
+COMMENT ON COLUMN public.model_versions.user_id IS 'User, when known.';
+
+COMMENT ON COLUMN public.model_versions.stage IS '0 None, 1 Staging, 2 Production, 3 Archived.';
+
+COMMENT ON COLUMN public.model_versions.source IS 'Where the model''s files lie, as the client said.';
+
+COMMENT ON COLUMN public.model_versions.storage_location IS 'Resolved location when the source was models:/.';
+
+COMMENT ON COLUMN public.model_versions.run_id IS 'Run it came from, or empty.';
+
+COMMENT ON COLUMN public.model_versions.run_link IS 'Link to that run, as the client sent it.';
+
+COMMENT ON COLUMN public.model_versions.model_id IS 'Logged model it came from.';
+
+COMMENT ON COLUMN public.model_versions.status IS '1 READY (MLflow sets no other).';
+
+COMMENT ON COLUMN public.model_versions.status_message IS 'Reason of a failure.';
+
+COMMENT ON COLUMN public.model_versions.deleted IS 'True: answered as unknown.';
+
+CREATE TABLE public.registered_model_aliases (
+    model bigint NOT NULL,
+    alias text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL
+);
+
+COMMENT ON TABLE public.registered_model_aliases IS 'Names for versions, e.g. champion.';
+
+COMMENT ON COLUMN public.registered_model_aliases.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.registered_model_aliases.alias IS 'The alias.';
+
+COMMENT ON COLUMN public.registered_model_aliases.version IS 'Version it points to.';
+
+CREATE TABLE public.registered_models (
+    id bigint NOT NULL,
+    workspace text DEFAULT 'default'::text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    description text,
+    creation_time bigint NOT NULL,
+    last_update_time bigint NOT NULL,
+    last_version integer DEFAULT 0 NOT NULL,
+    deployment_job_id text
+);
+
+COMMENT ON TABLE public.registered_models IS 'The model registry; prompts are models with the tag mlflow.prompt.is_prompt.';
+
+COMMENT ON COLUMN public.registered_models.id IS 'Identity; versions, tags and aliases hang on it, so that a rename is one row.';
+
+COMMENT ON COLUMN public.registered_models.workspace IS 'Always default.';
+
+COMMENT ON COLUMN public.registered_models.name IS 'Name.';
+
+COMMENT ON COLUMN public.registered_models.description IS 'Text; null when never given.';
+
+COMMENT ON COLUMN public.registered_models.creation_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.registered_models.last_update_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.registered_models.last_version IS 'Highest version number ever given out.';
+
+COMMENT ON COLUMN public.registered_models.deployment_job_id IS 'As the client sent it.';
+
+CREATE FUNCTION public.model_version_json(m public.registered_models, v public.model_versions) RETURNS json
+    LANGUAGE sql STABLE
+    RETURN json_strip_nulls(json_build_object('name', (m).name, 'version', ((v).version)::text, 'creation_timestamp', (v).creation_time, 'last_updated_timestamp', (v).last_update_time, 'user_id', (v).user_id, 'current_stage', public.stage_name((v).stage), 'description', COALESCE((v).description, ''::text), 'source', (v).source, 'run_id', (v).run_id, 'status', 'READY', 'status_message', (v).status_message, 'run_link', COALESCE((v).run_link, ''::text), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.model_version_tags t WHERE ((t.model = (model_version_json.v).model) AND (t.version = (model_version_json.v).version))), 'aliases', (SELECT json_agg(a.alias ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE ((a.model = (model_version_json.v).model) AND (a.version = (model_version_json.v).version)))));
+
+COMMENT ON FUNCTION public.model_version_json(m public.registered_models, v public.model_versions) IS 'A model version as MLflow''s JSON.';
+
+CREATE FUNCTION public.model_version_stage(model_name text, model_version integer, new_stage smallint, archive boolean, now_ms bigint, OUT fail text, OUT version_json json) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  m registered_models;
+  v model_versions;
+begin
+  update registered_models x
+     set last_update_time = now_ms
+   where x.workspace = 'default'
+     and x.name = model_name
+     and exists (select from model_versions y where y.model = x.id and y.version = model_version and not y.deleted)
+  returning x.* into m;
+  if not found then
+    fail := 'no version';
+    return;
+  end if;
+  if archive then
+    update model_versions x
+       set stage = 3, last_update_time = now_ms
+     where x.model = m.id
+       and x.version <> model_version
+       and x.stage = new_stage
+       and not x.deleted;
+  end if;
+  update model_versions x
+     set stage = new_stage, last_update_time = now_ms
+   where x.model = m.id
+     and x.version = model_version
+  returning x.* into v;
+  version_json := model_version_json(m, v);
+end
+$$;
+
+COMMENT ON FUNCTION public.model_version_stage(model_name text, model_version integer, new_stage smallint, archive boolean, now_ms bigint, OUT fail text, OUT version_json json) IS 'Moves a version to a stage; archive moves the others of that stage to Archived.';
+
 CREATE FUNCTION public.number_of(value text) RETURNS double precision
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$
@@ -224,6 +579,68 @@ end
 $_$;
 
 COMMENT ON FUNCTION public.number_of(value text) IS 'A text as a number, null when it is none.';
+
+CREATE FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, OUT fail text, OUT registered_model json) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+declare
+  v_id bigint;
+begin
+  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
+  if not found then
+    select registered_model_json(m)
+      into registered_model
+      from repeats p
+      join registered_models m on p.object = 'model:' || m.id
+     where p.key = repeat_key
+       and p.created_at > now() - interval '10 minutes';
+    if found then
+      return;
+    end if;
+  end if;
+  insert into registered_models (name, description, deployment_job_id, creation_time, last_update_time)
+  values (new_name, new_description, new_job, now_ms, now_ms)
+      on conflict do nothing
+  returning id into v_id;
+  if v_id is null then
+    delete from repeats where key = repeat_key;
+    fail := case when exists (
+        select from registered_models m join registered_model_tags t on t.model = m.id
+         where m.workspace = 'default' and m.name = new_name and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true'
+      ) then 'prompt exists' else 'exists' end;
+    return;
+  end if;
+  insert into registered_model_tags (model, key, value)
+  select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
+    from jsonb_array_elements(tags) with ordinality as t(tag, i)
+   order by t.tag ->> 'key', t.i desc;
+  update repeats set object = 'model:' || v_id, created_at = now() where key = repeat_key;
+  select registered_model_json(m) into registered_model from registered_models m where m.id = v_id;
+end
+$$;
+
+COMMENT ON FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, OUT fail text, OUT registered_model json) IS 'Creates a registered model or, for a repeated request, finds the first one.';
+
+CREATE TABLE public.registered_model_tags (
+    model bigint NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    value text NOT NULL COLLATE pg_catalog."C"
+);
+
+COMMENT ON TABLE public.registered_model_tags IS 'Tags of registered models.';
+
+COMMENT ON COLUMN public.registered_model_tags.model IS 'registered_models.id.';
+
+COMMENT ON COLUMN public.registered_model_tags.key IS 'Name.';
+
+COMMENT ON COLUMN public.registered_model_tags.value IS 'Text.';
+
+CREATE FUNCTION public.registered_model_json(m public.registered_models) RETURNS json
+    LANGUAGE sql STABLE
+    RETURN json_strip_nulls(json_build_object('name', (m).name, 'creation_timestamp', (m).creation_time, 'last_updated_timestamp', (m).last_update_time, 'description', COALESCE((m).description, ''::text), 'deployment_job_id', (m).deployment_job_id, 'latest_versions', (SELECT json_agg(public.model_version_json(registered_model_json.m, ROW(v.model, v.version, v.creation_time, v.last_update_time, v.description, v.user_id, v.stage, v.source, v.storage_location, v.run_id, v.run_link, v.model_id, v.status, v.status_message, v.deleted)) ORDER BY v.version) AS json_agg FROM (SELECT DISTINCT ON (x.stage) x.model, x.version, x.creation_time, x.last_update_time, x.description, x.user_id, x.stage, x.source, x.storage_location, x.run_id, x.run_link, x.model_id, x.status, x.status_message, x.deleted FROM public.model_versions x WHERE ((x.model = (registered_model_json.m).id) AND (NOT x.deleted)) ORDER BY x.stage, x.version DESC) v), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.registered_model_tags t WHERE (t.model = (registered_model_json.m).id)), 'aliases', (SELECT json_agg(json_build_object('alias', a.alias, 'version', (a.version)::text) ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE (a.model = (registered_model_json.m).id))));
+
+COMMENT ON FUNCTION public.registered_model_json(m public.registered_models) IS 'A registered model as MLflow''s JSON.';
 
 CREATE FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) RETURNS record
     LANGUAGE plpgsql
@@ -400,104 +817,6 @@ COMMENT ON COLUMN public.latest_metrics.start_time IS 'Copy of the run''s.';
 
 COMMENT ON COLUMN public.latest_metrics.run_rank IS 'Copy of the run''s.';
 
-CREATE TABLE public.logged_model_metrics (
-    model bigint NOT NULL,
-    key text NOT NULL COLLATE pg_catalog."C",
-    "timestamp" bigint NOT NULL,
-    step bigint NOT NULL,
-    run_id text NOT NULL COLLATE pg_catalog."C",
-    value double precision NOT NULL,
-    dataset_name text,
-    dataset_digest text
-);
-
-COMMENT ON TABLE public.logged_model_metrics IS 'Metrics logged with a model_id.';
-
-COMMENT ON COLUMN public.logged_model_metrics.model IS 'logged_models.id.';
-
-COMMENT ON COLUMN public.logged_model_metrics.key IS 'Name.';
-
-COMMENT ON COLUMN public.logged_model_metrics."timestamp" IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.logged_model_metrics.step IS 'Step.';
-
-COMMENT ON COLUMN public.logged_model_metrics.run_id IS 'Run that logged it.';
-
-COMMENT ON COLUMN public.logged_model_metrics.value IS 'The value.';
-
-COMMENT ON COLUMN public.logged_model_metrics.dataset_name IS 'Dataset it was measured on.';
-
-COMMENT ON COLUMN public.logged_model_metrics.dataset_digest IS 'Digest of that dataset.';
-
-CREATE TABLE public.logged_model_params (
-    model bigint NOT NULL,
-    key text NOT NULL COLLATE pg_catalog."C",
-    value text NOT NULL COLLATE pg_catalog."C"
-);
-
-COMMENT ON TABLE public.logged_model_params IS 'Params of logged models.';
-
-COMMENT ON COLUMN public.logged_model_params.model IS 'logged_models.id.';
-
-COMMENT ON COLUMN public.logged_model_params.key IS 'Name.';
-
-COMMENT ON COLUMN public.logged_model_params.value IS 'Text.';
-
-CREATE TABLE public.logged_model_tags (
-    model bigint NOT NULL,
-    key text NOT NULL COLLATE pg_catalog."C",
-    value text NOT NULL COLLATE pg_catalog."C"
-);
-
-COMMENT ON TABLE public.logged_model_tags IS 'Tags of logged models.';
-
-COMMENT ON COLUMN public.logged_model_tags.model IS 'logged_models.id.';
-
-COMMENT ON COLUMN public.logged_model_tags.key IS 'Name.';
-
-COMMENT ON COLUMN public.logged_model_tags.value IS 'Text.';
-
-CREATE TABLE public.logged_models (
-    id bigint NOT NULL,
-    model_id text NOT NULL COLLATE pg_catalog."C",
-    experiment_id bigint NOT NULL,
-    name text NOT NULL COLLATE pg_catalog."C",
-    artifact_uri text NOT NULL,
-    status smallint NOT NULL,
-    status_message text,
-    model_type text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    source_run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    creation_time bigint NOT NULL,
-    last_update_time bigint NOT NULL,
-    deleted_time bigint
-);
-
-COMMENT ON TABLE public.logged_models IS 'Models logged by clients of MLflow 3.';
-
-COMMENT ON COLUMN public.logged_models.id IS 'Identity inside the database.';
-
-COMMENT ON COLUMN public.logged_models.model_id IS 'Id on the wire: m- and 32 hexadecimal digits.';
-
-COMMENT ON COLUMN public.logged_models.experiment_id IS 'The experiment.';
-
-COMMENT ON COLUMN public.logged_models.name IS 'Name; need not be unique.';
-
-COMMENT ON COLUMN public.logged_models.artifact_uri IS 'Where the model''s files lie.';
-
-COMMENT ON COLUMN public.logged_models.status IS '1 PENDING, 2 READY, 3 FAILED.';
-
-COMMENT ON COLUMN public.logged_models.status_message IS 'Reason of a failure.';
-
-COMMENT ON COLUMN public.logged_models.model_type IS 'Free word, e.g. Agent.';
-
-COMMENT ON COLUMN public.logged_models.source_run_id IS 'Run that made it, or empty.';
-
-COMMENT ON COLUMN public.logged_models.creation_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.logged_models.last_update_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.logged_models.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
-
 ALTER TABLE public.logged_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME public.logged_models_id_seq
     START WITH 1
@@ -602,73 +921,6 @@ COMMENT ON COLUMN public.metric_points."timestamp" IS 'Milliseconds since 1970.'
 
 COMMENT ON COLUMN public.metric_points.value IS 'The value.';
 
-CREATE TABLE public.model_version_tags (
-    model bigint NOT NULL,
-    version integer NOT NULL,
-    key text NOT NULL COLLATE pg_catalog."C",
-    value text NOT NULL COLLATE pg_catalog."C"
-);
-
-COMMENT ON TABLE public.model_version_tags IS 'Tags of model versions.';
-
-COMMENT ON COLUMN public.model_version_tags.model IS 'registered_models.id.';
-
-COMMENT ON COLUMN public.model_version_tags.version IS 'The version.';
-
-COMMENT ON COLUMN public.model_version_tags.key IS 'Name.';
-
-COMMENT ON COLUMN public.model_version_tags.value IS 'Text.';
-
-CREATE TABLE public.model_versions (
-    model bigint NOT NULL,
-    version integer NOT NULL,
-    creation_time bigint NOT NULL,
-    last_update_time bigint NOT NULL,
-    description text,
-    user_id text,
-    stage smallint DEFAULT 0 NOT NULL,
-    source text,
-    storage_location text,
-    run_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    run_link text,
-    model_id text COLLATE pg_catalog."C",
-    status smallint DEFAULT 1 NOT NULL,
-    status_message text,
-    deleted boolean DEFAULT false NOT NULL
-);
-
-COMMENT ON TABLE public.model_versions IS 'Versions of registered models. A deleted one keeps its number.';
-
-COMMENT ON COLUMN public.model_versions.model IS 'registered_models.id.';
-
-COMMENT ON COLUMN public.model_versions.version IS 'Number, from 1, never reused.';
-
-COMMENT ON COLUMN public.model_versions.creation_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.model_versions.last_update_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.model_versions.description IS 'Text; null when never given.';
-
-COMMENT ON COLUMN public.model_versions.user_id IS 'User, when known.';
-
-COMMENT ON COLUMN public.model_versions.stage IS '0 None, 1 Staging, 2 Production, 3 Archived.';
-
-COMMENT ON COLUMN public.model_versions.source IS 'Where the model''s files lie, as the client said.';
-
-COMMENT ON COLUMN public.model_versions.storage_location IS 'Resolved location when the source was models:/.';
-
-COMMENT ON COLUMN public.model_versions.run_id IS 'Run it came from, or empty.';
-
-COMMENT ON COLUMN public.model_versions.run_link IS 'Link to that run, as the client sent it.';
-
-COMMENT ON COLUMN public.model_versions.model_id IS 'Logged model it came from.';
-
-COMMENT ON COLUMN public.model_versions.status IS '1 READY (MLflow sets no other).';
-
-COMMENT ON COLUMN public.model_versions.status_message IS 'Reason of a failure.';
-
-COMMENT ON COLUMN public.model_versions.deleted IS 'True: answered as unknown.';
-
 CREATE TABLE public.params (
     run bigint NOT NULL,
     key_id integer NOT NULL,
@@ -694,63 +946,6 @@ COMMENT ON COLUMN public.params.start_time IS 'Copy of the run''s.';
 COMMENT ON COLUMN public.params.run_rank IS 'Copy of the run''s.';
 
 COMMENT ON COLUMN public.params.value IS 'Its text, cut at 6000 characters.';
-
-CREATE TABLE public.registered_model_aliases (
-    model bigint NOT NULL,
-    alias text NOT NULL COLLATE pg_catalog."C",
-    version integer NOT NULL
-);
-
-COMMENT ON TABLE public.registered_model_aliases IS 'Names for versions, e.g. champion.';
-
-COMMENT ON COLUMN public.registered_model_aliases.model IS 'registered_models.id.';
-
-COMMENT ON COLUMN public.registered_model_aliases.alias IS 'The alias.';
-
-COMMENT ON COLUMN public.registered_model_aliases.version IS 'Version it points to.';
-
-CREATE TABLE public.registered_model_tags (
-    model bigint NOT NULL,
-    key text NOT NULL COLLATE pg_catalog."C",
-    value text NOT NULL COLLATE pg_catalog."C"
-);
-
-COMMENT ON TABLE public.registered_model_tags IS 'Tags of registered models.';
-
-COMMENT ON COLUMN public.registered_model_tags.model IS 'registered_models.id.';
-
-COMMENT ON COLUMN public.registered_model_tags.key IS 'Name.';
-
-COMMENT ON COLUMN public.registered_model_tags.value IS 'Text.';
-
-CREATE TABLE public.registered_models (
-    id bigint NOT NULL,
-    workspace text DEFAULT 'default'::text NOT NULL,
-    name text NOT NULL COLLATE pg_catalog."C",
-    description text,
-    creation_time bigint NOT NULL,
-    last_update_time bigint NOT NULL,
-    last_version integer DEFAULT 0 NOT NULL,
-    deployment_job_id text
-);
-
-COMMENT ON TABLE public.registered_models IS 'The model registry; prompts are models with the tag mlflow.prompt.is_prompt.';
-
-COMMENT ON COLUMN public.registered_models.id IS 'Identity; versions, tags and aliases hang on it, so that a rename is one row.';
-
-COMMENT ON COLUMN public.registered_models.workspace IS 'Always default.';
-
-COMMENT ON COLUMN public.registered_models.name IS 'Name.';
-
-COMMENT ON COLUMN public.registered_models.description IS 'Text; null when never given.';
-
-COMMENT ON COLUMN public.registered_models.creation_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.registered_models.last_update_time IS 'Milliseconds since 1970.';
-
-COMMENT ON COLUMN public.registered_models.last_version IS 'Highest version number ever given out.';
-
-COMMENT ON COLUMN public.registered_models.deployment_job_id IS 'As the client sent it.';
 
 ALTER TABLE public.registered_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME public.registered_models_id_seq
