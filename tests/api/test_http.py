@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD_MS, BODY_MS, IDLE_MS = 700, 900, 1500
+HEAD_MS, BODY_MS, IDLE_MS = 900, 1500, 2500
 
 
 def free_port():
@@ -154,13 +154,13 @@ class Reader:
         if head or code in (204, 304) or code < 200:
             return Reply(code, headers, b"")
         if headers.get("transfer-encoding") == "chunked":
-            body = b""
+            body = bytearray()
             while True:
                 n = int(self.line(), 16)
                 body += self.exactly(n)
                 assert self.exactly(2) == b"\r\n"
                 if n == 0:
-                    return Reply(code, headers, body)
+                    return Reply(code, headers, bytes(body))
         return Reply(code, headers, self.exactly(int(headers["content-length"])))
 
 
