@@ -151,8 +151,8 @@ place_compare(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-void
-runs_json(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n)
+static void
+runs_print(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n, void (*print)(struct buf *, const PGresult *, const struct chain *, const int *))
 {
 	int rows = PQntuples(r);
 	int *next = malloc(((size_t)rows + 1) * sizeof(int));
@@ -184,7 +184,66 @@ runs_json(struct call *call, struct buf *b, const PGresult *r, const int64_t *id
 		if (!first)
 			buf_byte(b, ',');
 		first = false;
-		run_print(b, r, &chains[i], next, false);
+		print(b, r, &chains[i], next);
 	}
 	free(next);
+}
+
+static void
+run_print_search(struct buf *b, const PGresult *r, const struct chain *c, const int *next)
+{
+	run_print(b, r, c, next, false);
+}
+
+void
+runs_json(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n)
+{
+	runs_print(call, b, r, ids, n, run_print_search);
+}
+
+/* ---- rows of the table ---- */
+
+static void
+map_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next, enum kind kind, const char *member)
+{
+	int row;
+
+	wire_member(b, member);
+	buf_byte(b, '{');
+	for (row = c->first[kind]; row >= 0; row = next[row]) {
+		if (row != c->first[kind])
+			buf_byte(b, ',');
+		buf_text(b, key_json(db_int4(r, row, COL_KEY)));
+		buf_byte(b, ':');
+		if (kind == KIND_METRIC)
+			wire_double(b, db_float8(r, row, COL_NUMBER));
+		else
+			buf_json(b, db_text(r, row, COL_TEXT));
+	}
+	buf_byte(b, '}');
+}
+
+static void
+text_print(struct buf *b, const PGresult *r, int row)
+{
+	buf_json(b, db_text(r, row, COL_TEXT));
+}
+
+static void
+row_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next)
+{
+	buf_puts(b, "{\"info\":");
+	raw_print(b, r, c->first[KIND_INFO]);
+	map_print(b, r, c, next, KIND_METRIC, "metrics");
+	map_print(b, r, c, next, KIND_PARAM, "params");
+	map_print(b, r, c, next, KIND_TAG, "tags");
+	chain_print(b, r, c, next, KIND_DATASET, "datasets", raw_print);
+	chain_print(b, r, c, next, KIND_MODEL_OUT, "models", text_print);
+	buf_byte(b, '}');
+}
+
+void
+runs_rows(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n)
+{
+	runs_print(call, b, r, ids, n, row_print);
 }

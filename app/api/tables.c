@@ -8,6 +8,9 @@ extern const struct endpoint_table metric_table;
 extern const struct endpoint_table logged_model_table;
 extern const struct endpoint_table model_table;
 extern const struct endpoint_table version_table;
+extern const struct endpoint_table page_table;
+extern const struct endpoint_table graphql_table;
+extern const struct endpoint_table explore_table;
 extern const struct endpoint_table server_table;
 
 const struct endpoint_table *const endpoint_tables[] = {
@@ -18,6 +21,9 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&logged_model_table,
 	&model_table,
 	&version_table,
+	&page_table,
+	&graphql_table,
+	&explore_table,
 	&server_table,
 };
 const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_tables[0]);

@@ -280,6 +280,14 @@ call_reply_text(struct call *call, int status, const char *type, struct text bod
 	return DONE;
 }
 
+enum next
+call_done(struct call *call)
+{
+	if (!call->replied)
+		call_end(call);
+	return DONE;
+}
+
 void
 call_reply_fail(struct call *call)
 {

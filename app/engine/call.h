@@ -84,6 +84,8 @@ enum next call_refusal(struct call *, PGresult *);
 enum next call_reply_json(struct call *);
 enum next call_reply_empty(struct call *);
 enum next call_reply_text(struct call *, int status, const char *type, struct text body);
+/* The noun replied itself through http_reply_*() on call->http (all of it: after http_reply_end() when streamed). Returns DONE; the call may be freed. */
+enum next call_done(struct call *);
 void call_reply_fail(struct call *); /* call->fail as MLflow's error body */
 
 /* wire.c: a result as JSON into call->out by the row's shape. */
