@@ -6,13 +6,13 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
 
 import pytest  # noqa: E402
-import servers  # noqa: E402
+import harness  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """One cluster for the whole run; tests that break their cluster make their own."""
-    cluster = servers.Postgres()
+    cluster = harness.Postgres()
     yield cluster
     cluster.close()
 
@@ -26,7 +26,7 @@ def database(postgres):
 @pytest.fixture(scope="session")
 def tallyd(postgres):
     """One server that tests of endpoints share: .url, .api(method, path, body), .folder."""
-    server = servers.Tallyd(database=postgres.database()).start()
+    server = harness.Tallyd(database=postgres.database()).start()
     yield server
     server.close()
 
@@ -37,7 +37,7 @@ def start_tallyd():
     started = []
 
     def start(*options, **more):
-        server = servers.Tallyd(*options, **more)
+        server = harness.Tallyd(*options, **more)
         started.append(server)
         return server.start()
 

@@ -7,14 +7,14 @@ import time
 
 import psycopg2
 import pytest
-import servers
-from servers import Tallyd, await_true
+import harness
+from harness import Tallyd, await_true
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """One that may be broken: over TCP and TLS, and by socket."""
-    made = servers.Postgres(tcp=True)
+    made = harness.Postgres(tcp=True)
     yield made
     made.close()
 
@@ -64,13 +64,13 @@ def test_tcp_with_and_without_tls_by_name_and_number(cluster, start, host, sslmo
 
 
 def test_socket_in_a_folder_with_a_colon_as_cloud_sql_has_it(cluster, start, tmp_path):
-    folder = servers.open_folder("cloudsql-")
+    folder = harness.open_folder("cloudsql-")
     name = folder / "project:region:instance"
     name.mkdir()
     name.chmod(0o755)
     (name / f".s.PGSQL.{cluster.port}").symlink_to(cluster.folder / f".s.PGSQL.{cluster.port}")
     cluster.database("cloud")
-    server = start(f"postgresql://{servers.ROLE}@/cloud?host={name}&port={cluster.port}")
+    server = start(f"postgresql://{harness.ROLE}@/cloud?host={name}&port={cluster.port}")
     check_works(server)
 
 
@@ -166,7 +166,7 @@ def backends(cluster):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/cmdline", "rb") as f:
-                    if f.read().startswith(f"postgres: {servers.ROLE} ".encode()):
+                    if f.read().startswith(f"postgres: {harness.ROLE} ".encode()):
                         with open(f"/proc/{entry}/stat") as stat:
                             parent = int(stat.read().rsplit(")", 1)[1].split()[1])
                         done.append((int(entry), parent))

@@ -9,8 +9,8 @@ import subprocess
 
 import psycopg2
 import pytest
-import servers
-from servers import ROOT, Tallyd, alive, await_true, binary, free_port, open_folder, request
+import harness
+from harness import ROOT, Tallyd, alive, await_true, binary, free_port, open_folder, request
 
 
 def tallyd(*args, env=None, cwd="/"):
@@ -114,7 +114,7 @@ def test_migrate_is_repeatable_and_refuses_other_schemas(database):
     newer = tallyd("migrate", "--database", database)
     assert newer.returncode == 1 and "newer than this tallyd" in newer.stderr and "9999_later" in newer.stderr
     query(database, "delete from schema_migrations where name = '9999_later'; update schema_migrations set checksum = 'x' where name = '0001_tracking'")
-    changed = tallyd("serve", "--database", database, "--port", free_port())
+    changed = tallyd("serve", "--database", database, "--port", free_port(), "--artifacts-destination", "gs://nowhere/x")
     assert changed.returncode == 1 and "0001_tracking was changed" in changed.stderr
 
 
@@ -127,7 +127,7 @@ def test_two_servers_migrate_one_database_at_once(database):
 
 def test_committed_schema_is_what_migrations_make(database):
     assert tallyd("migrate", "--database", database).returncode == 0
-    made = subprocess.run(["sh", ROOT / "tools/schema.sh", database], capture_output=True, text=True, env={**os.environ, "PG_BIN": servers.pg_bin()})
+    made = subprocess.run(["sh", ROOT / "tools/schema.sh", database], capture_output=True, text=True, env={**os.environ, "PG_BIN": harness.pg_bin()})
     assert made.returncode == 0, made.stderr
     assert made.stdout == (ROOT / "sql/schema.sql").read_text(), "run: make schema"
 
@@ -145,7 +145,7 @@ def test_start_lines_say_what_runs(start_tallyd, database):
     text = server.text()
     assert f"export MLFLOW_TRACKING_URI={server.url}\n" in text
     assert re.search(r"schema +version \d+", text) and re.search(r"workers +3", text) and "artifact root" in text and re.search(r"database +postgresql://", text)
-    assert len(server.named("[wrk")) >= 3
+    assert await_true(lambda: len(server.named("[wrk")) >= 3)
 
 
 def test_second_server_on_the_port_is_refused(start_tallyd, postgres):
@@ -162,7 +162,7 @@ def test_port_of_another_program_is_refused(database):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        done = tallyd("serve", "--database", database, "--port", other.getsockname()[1])
+        done = tallyd("serve", "--database", database, "--port", other.getsockname()[1], "--data-dir", "/nowhere")
     assert done.returncode == 1 and "in use" in done.stderr
 
 

@@ -1,6 +1,6 @@
 /*
  * The database layer against a real PostgreSQL, on a small epoll loop of its own.
- *   db_test URI                     values, failures in a batch, mergers, forgotten ops, LISTEN
+ *   db_test [URI]                   values, failures in a batch, mergers, forgotten ops, LISTEN
  *   db_test URI load SECONDS CMD    writers under fire: CMD (shell) is run meanwhile; then every acknowledged row must be there once
  */
 #include <errno.h>
@@ -543,11 +543,13 @@ test_load(int seconds, const char *command)
 int
 main(int argc, char **argv)
 {
-	if (argc < 2) {
-		printf("db: no database given\n");
+	uri = argc > 1 ? argv[1] : getenv("TALLYD_TEST_DATABASE");
+	if (uri == NULL) {
+		/* From the top folder: with a cluster for the occasion. */
+		execl("tests/lib/with-postgres", "with-postgres", argv[0], (char *)NULL);
+		perror("tests/lib/with-postgres");
 		return 2;
 	}
-	uri = argv[1];
 	signal(SIGPIPE, SIG_IGN);
 	log_setup(LOG_LEVEL_INFO, 0, "db_test");
 	epfd = epoll_create1(EPOLL_CLOEXEC);
