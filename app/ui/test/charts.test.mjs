@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { column, numberOf } from '../src/charts/axis.ts';
+import { column, numberOf, suitsLog } from '../src/charts/axis.ts';
 import { readCSV, writeCSV } from '../src/charts/csv.ts';
 import { bandsOf, fieldOf, isolineOf } from '../src/charts/field.ts';
 import { betterOf, curveOf, nearest, oddOf, rangeOf, sampling, smooth } from '../src/charts/series.ts';
@@ -217,4 +217,11 @@ test('direction is told only where the name tells', () => {
 	assert.equal(betterOf('r2'), 'more');
 	assert.equal(betterOf('lr'), null);
 	assert.equal(betterOf('system/gpu_error'), null);
+});
+
+test('log is offered by itself only where values crowd at the low end', () => {
+	assert.equal(suitsLog(column('lr', ['1e-5', '1e-4', '1e-3', '1e-2'])), true);
+	assert.equal(suitsLog(column('alpha', ['0.01', '0.1', '1'])), true);
+	assert.equal(suitsLog(column('p', Array.from({ length: 101 }, (_, i) => (i + 0.1) / 100))), false);
+	assert.equal(suitsLog(column('l1', ['0', '0.5', '1'])), false);
 });

@@ -88,9 +88,11 @@ export function natural(a: string, b: string): number {
 	return a.localeCompare(b, undefined, { numeric: true }) || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-/** Log is worth offering when every value is positive and they span two decades. */
+/** Log where all values are positive, span two decades and crowd at the low end, as learning rates do and shares do not. */
 export function suitsLog(c: Column): boolean {
-	return c.kind === 'number' && c.distinct > 1 && c.positive && c.hi / c.lo >= 100;
+	if (c.kind !== 'number' || c.distinct < 2 || !c.positive || c.hi / c.lo < 100) return false;
+	const sorted = c.values.filter((v) => isFinite(v)).sort((a, b) => a - b);
+	return (sorted[sorted.length >> 1]! - c.lo) / (c.hi - c.lo) < 0.2;
 }
 
 export function columnScale(c: Column, a: number, b: number, options: { log?: boolean; pad?: number; nice?: boolean } = {}): Scale {

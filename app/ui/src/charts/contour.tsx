@@ -28,6 +28,7 @@ export interface ContourProps {
 }
 
 const LEVELS = 14;
+const LINES_MAX = 150;
 const BAR = 74; /* room for the colour bar at the right */
 
 export function Contour(props: ContourProps): JSX.Element {
@@ -102,7 +103,8 @@ export function Contour(props: ContourProps): JSX.Element {
 				/* The thin edge in its own colour hides the seams between triangles. */
 				for (const polygon of band.polygons) pen.path(polygon, { fill: colour, stroke: colour, width: 1, close: true });
 			}
-			for (const level of levels.slice(1, -1)) {
+			/* Lines help the eye on a calm surface and hide one of many points. */
+			for (const level of field.points.length <= LINES_MAX ? levels.slice(1, -1) : []) {
 				const line = isolineOf(field, level, px, py);
 				const broken: number[] = [];
 				for (let i = 0; i < line.length; i += 4) broken.push(line[i]!, line[i + 1]!, line[i + 2]!, line[i + 3]!, NaN, NaN);

@@ -227,7 +227,7 @@ function Logs(props: {
 function Axes(props: { groups: [string, string[]][]; chosen: string[]; set: (keys: string[]) => void }): JSX.Element {
 	const on = new Set(props.chosen);
 	return (
-		<Menu word={`Axes ${props.chosen.length}`} label="Choose axes" stay>
+		<Menu word={`Axes ${props.chosen.length}`} label={`Axes ${props.chosen.length}: choose`} stay>
 			<div class="axis-list">
 				{props.groups.map(([name, keys]) => (
 					<div key={name}>

@@ -41,6 +41,8 @@ export interface LineProps {
 	baseline?: string;
 }
 
+const MANY = 60; /* curves: from here on thin and without bands, or nothing is seen */
+
 /* The x under the pointer, for every chart with this kind of x axis. */
 const cursor = signal<{ axis: XAxis; x: number } | null>(null);
 
@@ -111,13 +113,19 @@ export function LineChart(props: LineProps): JSX.Element {
 			drawFrame(pen, th, area, xs, ys);
 			pen.clip(area.x, area.y - 1, area.w + 1, area.h + 2, () => {
 				/* The baseline last: it lies above the others. */
+				const many = lines.length > MANY;
 				const order = [...lines].sort((p, q) => Number(p.run.baseline ?? false) - Number(q.run.baseline ?? false));
 				for (const { curve, run, smoothed } of order) {
 					const stroke = strokeOf(run, th);
-					if (!curve.exact) band(pen, curve, stroke.colour, xs.to, ys.to);
+					if (!curve.exact && !many) band(pen, curve, stroke.colour, xs.to, ys.to);
 					if (weight > 0) pen.path(flat(curve.x, curve.mean, xs.to, ys.to), { stroke: stroke.colour, width: 1, alpha: 0.28 });
 					const p = flat(curve.x, smoothed, xs.to, ys.to);
-					pen.path(p, { stroke: stroke.colour, width: run.baseline ? 2 : 1.5, dash: stroke.dash });
+					pen.path(p, {
+						stroke: stroke.colour,
+						width: run.baseline ? 2 : many ? 1 : 1.5,
+						dash: many ? [] : stroke.dash,
+						alpha: many && !run.baseline ? 0.6 : 1,
+					});
 					if (curve.x.length <= Math.max(1, area.w / 14))
 						for (let i = 0; i < p.length; i += 2) pen.dot(p[i]!, p[i + 1]!, curve.x.length === 1 ? 3.5 : 2.2, { fill: stroke.colour });
 				}
