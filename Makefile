@@ -155,6 +155,7 @@ ui:
 # ---- tests
 UNIT_SOURCES := $(sort $(wildcard tests/unit/*.c))
 UNIT_TESTS = $(UNIT_SOURCES:tests/unit/%.c=$(B)/unit/%)
+# Status 77 says that it needs more than a process (a database): the suites call it with that.
 # A unit test links every module but the Kore-bound ones, as an archive: what it does not call is left out.
 KORE_BOUND = app/main.c app/server.c app/base/net.c app/base/loop.c
 $(B)/libtallyd.a: $(filter-out $(KORE_BOUND:%.c=$(B)/%.o),$(APP_OBJECTS)) $(GENERATED_OBJECTS) $(LLHTTP_OBJECTS)
@@ -173,7 +174,7 @@ $(B)/probe: tests/http/probe.c $(PROBE_OBJECTS)
 	$(CXX) $(LINK) -o $@ $(B)/probe.o $(PROBE_OBJECTS) $(LIBS)
 
 unit: $(UNIT_TESTS)
-	@failed=0; for t in $(UNIT_TESTS); do $$t || { echo "FAILED $$t"; failed=1; }; done; exit $$failed
+	@failed=0; for t in $(filter-out %_cli,$(UNIT_TESTS)); do $$t; s=$$?; [ $$s -eq 0 ] || [ $$s -eq 77 ] || { echo "FAILED $$t"; failed=1; }; done; exit $$failed
 
 check:
 	$(MAKE) WERROR=1
