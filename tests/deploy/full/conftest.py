@@ -54,6 +54,8 @@ def make_root(folder):
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
+    (folder / "dev/shm").mkdir(exist_ok=True)
+    (folder / "dev/shm").chmod(0o1777)
     debian.in_root("apt-get", "update", "-q")
     return debian
 

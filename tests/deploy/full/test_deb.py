@@ -30,8 +30,10 @@ class Service:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TALLYD_PORT": str(PORT), "HOME": "/var/lib/tallyd"}
         command = unit("ExecStart").split()
         self.log = open(debian.folder / "tmp/service.log", "w+")
+        # /proc only in a mount namespace of its own: nothing is left mounted in the root, whatever ends the test.
+        inside = ["chroot", f"--userspec={unit('User')}:{unit('Group')}", str(debian.folder), "/usr/bin/env", "--chdir", unit("WorkingDirectory"), *command]
         self.process = subprocess.Popen(
-            ["chroot", f"--userspec={unit('User')}:{unit('Group')}", str(debian.folder), "/usr/bin/env", "--chdir", unit("WorkingDirectory"), *command],
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount -t proc proc "{debian.folder}/proc" && exec "$@"', "sh", *inside],
             env=environment, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
     def wait(self):
@@ -65,18 +67,11 @@ def service(debian):
         started.append(Service(debian))
         started[-1].wait()
         return started[-1]
-    debian.in_root("mkdir", "-p", "/proc")
-    run("mount", "-t", "proc", "proc", debian.folder / "proc")
-    run("mount", "--bind", "/dev", debian.folder / "dev")
-    run("mount", "-t", "tmpfs", "tmpfs", debian.folder / "dev/shm", check=False)
     yield start
     for one in started:
         if one.process.poll() is None:
             one.process.terminate()
             one.process.wait(90)
-    run("umount", debian.folder / "dev/shm", check=False)
-    run("umount", debian.folder / "dev")
-    run("umount", debian.folder / "proc")
 
 
 def runs_of_check():
