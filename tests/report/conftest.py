@@ -11,7 +11,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 SQL = HERE.parent.parent / "sql"
-RUNS = int(os.environ.get("REPORT_RUNS", "2000"))
+RUNS = int(os.environ.get("REPORT_RUNS") or "2000")
 
 
 def connect(uri, **more):
