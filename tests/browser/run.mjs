@@ -218,7 +218,7 @@ await test('table: keys move, select, open and compare', async () => {
 	await page.waitForURL(/\/compare\?runs=/);
 	await settled(page);
 	await page.goBack();
-	await page.getByRole('grid').waitFor();
+	await settled(page);
 	await page.getByRole('grid').focus();
 	await page.keyboard.press('Enter');
 	await page.waitForURL(new RegExp(`/runs/${runs[0]}$`));
@@ -295,9 +295,9 @@ await test('columns: choose, hide, pin, find in the link', async () => {
 await test('saved view: by name and by link', async () => {
 	const it = await open(`/experiments/${own}/runs?sort=metrics.rmse&charts=0`);
 	const { page } = it;
-	await page.getByRole('button', { name: 'Saved views' }).click();
+	await page.getByRole('button', { name: /^Views?/ }).click();
 	await page.getByRole('button', { name: /Save this view/ }).click();
-	await page.getByLabel('Name').fill('by rmse');
+	await page.getByRole('textbox', { name: 'Name' }).fill('by rmse');
 	await page.getByRole('button', { name: 'Save', exact: true }).click();
 	await page.waitForURL(/v=/);
 	const v = new URL(page.url()).searchParams.get('v');
@@ -324,13 +324,13 @@ await test('experiment: create, rename, describe, delete, restore', async () => 
 	const { page } = it;
 	const name = `browser-test/made-${stamp}`;
 	await page.getByRole('button', { name: 'New experiment' }).click();
-	await page.getByLabel('Name').fill(name);
-	await page.getByRole('button', { name: 'Create' }).click();
+	await page.getByRole('textbox', { name: 'Name' }).fill(name);
+	await page.getByRole('button', { name: 'Create', exact: true }).click();
 	await page.waitForURL(/experiments\/\d+\/runs/);
 	await page.getByText('No runs in this experiment yet').waitFor();
 	await page.getByRole('button', { name: 'More', exact: true }).click();
 	await page.getByRole('button', { name: 'Rename…' }).click();
-	await page.getByLabel('Name').fill(`${name}-b`);
+	await page.getByRole('textbox', { name: 'Name' }).fill(`${name}-b`);
 	await page.getByRole('button', { name: 'Rename', exact: true }).click();
 	await page.getByRole('heading', { name: `made-${stamp}-b` }).waitFor();
 	await page.getByRole('button', { name: 'More', exact: true }).click();
@@ -361,12 +361,12 @@ await test('run: rename, tag, untag, delete, restore', async () => {
 	const it = await open(`/runs/${run_id}`);
 	const { page } = it;
 	await page.getByRole('button', { name: 'Rename' }).click();
-	await page.getByLabel('Name').fill('renamed by hand');
+	await page.getByRole('textbox', { name: 'Name' }).fill('renamed by hand');
 	await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click();
 	await page.getByRole('heading', { name: 'renamed by hand' }).waitFor();
 	await page.getByRole('button', { name: 'Add tag' }).click();
-	await page.getByLabel('Key').fill('colour');
-	await page.getByLabel('Value').fill('blue');
+	await page.getByRole('textbox', { name: 'Key' }).fill('colour');
+	await page.getByRole('textbox', { name: 'Value' }).fill('blue');
 	await page.getByRole('button', { name: 'Save', exact: true }).click();
 	await page.getByText('colour: blue').waitFor();
 	await page.getByRole('button', { name: 'Remove tag colour' }).click();

@@ -51,7 +51,7 @@ export function App() {
 					<a href={href('/models')} aria-current={nav === 'models' ? 'page' : undefined}>Models</a>
 				</nav>
 				<span class="grow" />
-				<span class="live hide-narrow" data-state={liveState.value} title={liveState.value === 'live' ? 'Changes appear as they are committed' : liveState.value === 'polling' ? 'This browser asks every five seconds' : 'Connecting to the server'}>{liveState.value === 'live' ? 'Live' : liveState.value === 'polling' ? 'Every 5 s' : 'Connecting'}</span>
+				<span class="live hide-narrow" data-state={liveState.value} title={liveState.value === 'live' ? 'Changes appear as they are committed' : liveState.value === 'polling' ? 'This browser asks every five seconds' : liveState.value === 'offline' ? 'The stream is down; trying again' : 'Connecting to the server'}>{liveState.value === 'live' ? 'Live' : liveState.value === 'polling' ? 'Every 5 s' : liveState.value === 'offline' ? 'Offline' : 'Connecting'}</span>
 				<button type="button" class="jump hide-narrow" onClick={() => { jumping.value = true; }}><span>Find experiments, models, runs</span><kbd>Ctrl K</kbd></button>
 				<button type="button" class="btn quiet only-narrow" aria-label="Find" onClick={() => { jumping.value = true; }}><Icon name="search" /></button>
 				<span class="hide-narrow"><ThemeButton /></span>

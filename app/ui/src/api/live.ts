@@ -8,8 +8,8 @@ import type { Change } from './types';
 
 const POLL_MS = 5000;
 
-/* "live": the stream is up; "polling": every 5 s; "offline": reconnecting. */
-export const liveState = signal<'live' | 'polling' | 'offline'>('offline');
+/* "connecting": not asked yet; "live": the stream is up; "polling": every 5 s; "offline": reconnecting. */
+export const liveState = signal<'connecting' | 'live' | 'polling' | 'offline'>('connecting');
 
 const listeners = new Set<(change: Change) => void>();
 let started = false;
@@ -38,7 +38,7 @@ function start(): void {
 		if (liveState.value !== 'live')
 			poll();
 	};
-	worker.port.onmessage = (event: MessageEvent<{ state?: 'live' | 'offline'; change?: Change }>) => {
+	worker.port.onmessage = (event: MessageEvent<{ state?: 'connecting' | 'live' | 'offline'; change?: Change }>) => {
 		if (event.data.state) {
 			const back = liveState.value === 'offline' && event.data.state === 'live' && seen;
 			seen ||= event.data.state === 'live';

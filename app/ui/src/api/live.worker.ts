@@ -11,14 +11,14 @@ const RETRY_MS = 2000;
 const url = new URL('../ajax-api/2.0/tallyd/live', self.location.href).href;
 const ports = new Set<Port>();
 let source: EventSource | null = null;
-let state: 'live' | 'offline' = 'offline';
+let state: 'connecting' | 'live' | 'offline' = 'connecting';
 
 function tell(data: unknown): void {
 	for (const port of ports)
 		port.postMessage(data);
 }
 
-function setState(next: 'live' | 'offline'): void {
+function setState(next: 'connecting' | 'live' | 'offline'): void {
 	state = next;
 	tell({ state });
 }
@@ -58,7 +58,7 @@ function leave(port: Port): void {
 	if (ports.size === 0 && source) {
 		source.close();
 		source = null;
-		state = 'offline';
+		state = 'connecting';
 	}
 }
 

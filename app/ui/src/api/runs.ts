@@ -38,6 +38,11 @@ export class RunSource {
 		return this.pages.get(Math.floor(i / PAGE))?.rows[i % PAGE];
 	}
 
+	/* Whether this column was read for every page that is here. */
+	has(column: string): boolean {
+		return this.pages.size > 0 && [...this.pages.values()].every((p) => p.have.has(column));
+	}
+
 	loaded(): RunRow[] {
 		return [...this.pages.keys()].sort((a, b) => a - b).flatMap((p) => this.pages.get(p)!.rows);
 	}

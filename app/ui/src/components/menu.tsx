@@ -6,6 +6,8 @@ interface Props {
 	label: ComponentChildren;
 	/* for buttons that show a mark only */
 	name?: string;
+	/* for panels under a button with more than a word on it */
+	panelName?: string;
 	class?: string;
 	right?: boolean;
 	/* the list holds fields rather than commands */
@@ -14,7 +16,7 @@ interface Props {
 	children: (close: () => void) => ComponentChildren;
 }
 
-export function Menu({ label, name, class: cls = 'btn', right, panel, disabled, children }: Props) {
+export function Menu({ label, name, panelName, class: cls = 'btn', right, panel, disabled, children }: Props) {
 	const [open, setOpen] = useState(false);
 	const host = useRef<HTMLSpanElement>(null);
 	const button = useRef<HTMLButtonElement>(null);
@@ -50,7 +52,7 @@ export function Menu({ label, name, class: cls = 'btn', right, panel, disabled, 
 	return (
 		<span class="menu-host" ref={host} onKeyDown={keys}>
 			<button type="button" ref={button} class={cls} disabled={disabled} aria-label={name} title={name} aria-haspopup={panel ? 'dialog' : 'true'} aria-expanded={open} onClick={() => setOpen(!open)}>{label}</button>
-			{open && <div class={`menu${right ? ' right' : ''}`} role={panel ? 'dialog' : undefined} aria-label={panel ? name ?? (typeof label === 'string' ? label : 'Options') : undefined}>{children(close)}</div>}
+			{open && <div class={`menu${right ? ' right' : ''}`} role={panel ? 'dialog' : undefined} aria-label={panel ? panelName ?? name ?? (typeof label === 'string' ? label : 'Options') : undefined}>{children(close)}</div>}
 		</span>
 	);
 }

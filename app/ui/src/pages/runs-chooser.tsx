@@ -13,7 +13,8 @@ const KINDS = [['metrics', 'Metrics'], ['params', 'Parameters'], ['tags', 'Tags'
 interface Props {
 	experimentIds: string[];
 	shown: string[];
-	onShow(ids: string[]): void;
+	/* whole: the complete lists of keys that came up meanwhile, by "metrics.*" */
+	onShow(ids: string[], whole?: Record<string, string[]>): void;
 	onReset(): void;
 }
 
@@ -30,7 +31,10 @@ export default function Chooser({ experimentIds, shown, onShow, onReset }: Props
 		const some = new Set(ids);
 		onShow(on ? [...shown, ...ids.filter((id) => !set.has(id))] : shown.filter((id) => !some.has(id)));
 	};
-	const all = async (kind: 'metrics' | 'params' | 'tags') => put((await keysOf(experimentIds, kind, typed, MOST)).keys.map((k) => `${kind}.${k}`), true);
+	const all = async (kind: 'metrics' | 'params' | 'tags') => {
+		const ids = (await keysOf(experimentIds, kind, typed, MOST)).keys.map((k) => `${kind}.${k}`);
+		onShow([...shown, ...ids.filter((id) => !set.has(id))], typed ? {} : { [`${kind}.*`]: ids });
+	};
 	const line = (id: string, title: string) => <label class="line" key={id}><input type="checkbox" checked={set.has(id)} onChange={(e) => put([id], e.currentTarget.checked)} /><span class="clip" title={title}>{title}</span></label>;
 	const low = typed.toLowerCase();
 	return (

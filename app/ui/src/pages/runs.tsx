@@ -40,6 +40,11 @@ const DEFAULT_KEYS = 8;
 const DRAWN = 10;
 const MOST_SELECTED = 10_000;
 const CHILDREN = 1000;
+/* columns looked at for differences, and columns read for rows that are shown apart from the pages */
+const COMPARED = 120;
+const EVERY = 20_000;
+const CHARTED = 400;
+const FOLDED = 40;
 const NEWEST = '-attributes.start_time';
 
 interface Line {
@@ -67,6 +72,9 @@ export default function Runs({ parts }: PageProps) {
 
 	const experiments = useLoad((abort) => Promise.all(ids.map((id) => experimentGet(id, abort))), [ids]);
 	const keys = useLoad((abort) => Promise.all([keysOf(ids, 'metrics', '', 200, abort), keysOf(ids, 'params', '', 200, abort)]), [ids]);
+	/* "metrics.*" in cols means every metric; the list is read only then */
+	const stars = cols.value.filter((id) => id.endsWith('.*')).join();
+	const all = useLoad(async (abort) => (stars ? Object.fromEntries(await Promise.all(stars.split(',').map(async (id) => [id, (await keysOf(ids, id.slice(0, -2) as 'metrics', '', EVERY, abort)).keys.map((k) => id.slice(0, -1) + k)] as const))) : {}), [ids, stars]);
 	const families = useLoad((abort) => childCounts(ids, deleted, abort), [ids, deleted]);
 	const views = useLoad((abort) => get<{ views?: View[] }>('tallyd/views', { experiment_id: first }, abort).then((a) => (a.views ?? []).filter((v) => !v.name.startsWith('.'))), [first]);
 	const [about, setAbout] = useState(false);
@@ -111,18 +119,18 @@ export default function Runs({ parts }: PageProps) {
 
 	const chosen = useMemo(() => {
 		if (query.value.has('cols'))
-			return cols.value;
+			return unfoldColumns(cols.value, all.data);
 		const [metrics, params] = keys.data ?? [];
 		const own = (metrics?.keys ?? []).filter((k) => !k.startsWith('system/'));
 		return [...PLAIN.slice(0, 3).map((s) => s.id), ...own.slice(0, DEFAULT_KEYS).map((k) => `metrics.${k}`), ...(params?.keys ?? []).slice(0, DEFAULT_KEYS).map((k) => `params.${k}`), ...PLAIN.slice(3).map((s) => s.id)];
-	}, [query.value.get('cols'), keys.data]);
+	}, [query.value.get('cols'), keys.data, all.data]);
 
 	const loaded = source.loaded();
 	const constant = useMemo(() => {
 		if (diff.value !== '1' || loaded.length < 2)
 			return new Set<string>();
 		const read = (r: RunRow, id: string) => { const [kind, key] = split(id); return kind === 'params' ? r.params[key] : kind === 'metrics' ? r.metrics[key] : r.tags[key]; };
-		return new Set(asked(chosen).filter((id) => loaded.every((r) => read(r, id) === read(loaded[0]!, id))));
+		return new Set(asked(chosen).slice(0, COMPARED).filter((id) => source.has(id) && loaded.every((r) => read(r, id) === read(loaded[0]!, id))));
 	}, [diff.value, source.version.value, chosen]);
 	const shownColumns = useMemo(() => {
 		const list = chosen.filter((id) => !constant.has(id) && id !== RUN_NAME.id);
@@ -131,7 +139,7 @@ export default function Runs({ parts }: PageProps) {
 	}, [chosen, constant, query.value.get('pin')]);
 
 	/* the baseline stays under the head with the columns in sight */
-	const wantedColumns = asked(shownColumns).slice(0, 120).join('\n');
+	const wantedColumns = asked(shownColumns).slice(0, COMPARED).join('\n');
 	useEffect(() => {
 		if (!base.value) {
 			setBaseRow(undefined);
@@ -197,7 +205,7 @@ export default function Runs({ parts }: PageProps) {
 			return;
 		}
 		try {
-			const answer = await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, asked(shownColumns).slice(0, 120));
+			const answer = await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, asked(shownColumns).slice(0, COMPARED));
 			setUnfolded(new Map(unfolded).set(id, answer.runs ?? []));
 		} catch (problem) {
 			complain(problem);
@@ -353,7 +361,7 @@ export default function Runs({ parts }: PageProps) {
 				{isKey && <button type="button" onClick={then(() => { const f = document.querySelector<HTMLInputElement>('[data-filter]'); q.value = andAlso(q.value, kind === 'metrics' ? `metrics.${quoted(key)} < ${short(num(loaded[0]?.metrics[key]) || 0)}` : `${kind}.${quoted(key)} = ${quotedValue((kind === 'params' ? loaded[0]?.params : loaded[0]?.tags)?.[key] ?? '')}`); requestAnimationFrame(() => f?.focus()); })}>Filter by this</button>}
 				<button type="button" onClick={then(() => resize(60))}>Wider</button>
 				<button type="button" onClick={then(() => resize(-40))}>Narrower</button>
-				{c.id !== RUN_NAME.id && <><hr /><button type="button" onClick={then(() => { cols.value = chosen.filter((id) => id !== c.id); })}>Hide</button></>}
+				{c.id !== RUN_NAME.id && <><hr /><button type="button" onClick={then(() => { cols.value = foldColumns(chosen.filter((id) => id !== c.id), all.data ?? {}); })}>Hide</button></>}
 			</>
 		);
 	};
@@ -366,7 +374,7 @@ export default function Runs({ parts }: PageProps) {
 	const filterError = source.error.value instanceof ApiError && source.error.value.status === 400 ? source.error.value.message : undefined;
 	const metricKeys = useMemo(() => {
 		const columnsFirst = shownColumns.filter((id) => id.startsWith('metrics.')).map((id) => split(id)[1]);
-		return [...new Set([...columnsFirst, ...(keys.data?.[0].keys ?? []).filter((k) => !k.startsWith('system/'))])];
+		return [...new Set([...columnsFirst, ...(keys.data?.[0].keys ?? []).filter((k) => !k.startsWith('system/'))])].slice(0, CHARTED);
 	}, [shownColumns, keys.data]);
 	const cardMetrics = shownColumns.filter((id) => id.startsWith('metrics.')).sort((a) => (a === sortId ? -1 : 0)).slice(0, 2);
 	const cardParam = shownColumns.find((id) => id.startsWith('params.'));
@@ -413,7 +421,7 @@ export default function Runs({ parts }: PageProps) {
 							{ids.length > 1 && <span class="clip" title={name}>{name}</span>}
 						</div>
 					</div>
-					<Menu label={view ? <>View: <span class="clip">{view.name}</span>{edited && <span class="muted">edited</span>}</> : 'Views'} name="Saved views" right={narrow ? false : true} panel>
+					<Menu label={view ? <>View: <span class="clip">{view.name}</span>{edited && <span class="muted">edited</span>}</> : 'Views'} panelName="Saved views" right={narrow ? false : true} panel>
 						{(close) => (
 							<div class="views stack pad">
 								{views.data?.length ? views.data.map((x) => (
@@ -441,10 +449,10 @@ export default function Runs({ parts }: PageProps) {
 				</div>
 				<div class="r-line">
 					<QueryBox value={q.value} experimentIds={ids} error={filterError} onApply={(text) => { q.value = text; }} />
-					<Menu label={<>Columns <span class="muted">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}` : ''}</span></>} name="Columns" panel right={!narrow}>
-						{() => <Chooser experimentIds={ids} shown={chosen} onShow={(list) => setQuery({ cols: pack(list) || ',' })} onReset={() => setQuery({ cols: null, pin: null })} />}
+					<Menu label={<>Columns <span class="muted">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}` : ''}</span></>} panelName="Columns" panel right={!narrow}>
+						{() => <Chooser experimentIds={ids} shown={chosen} onShow={(list, whole) => setQuery({ cols: pack(foldColumns(list, { ...all.data, ...whole })) || ',' })} onReset={() => setQuery({ cols: null, pin: null })} />}
 					</Menu>
-					<Menu label={group.value.length ? <>Group <span class="muted">{group.value.map((g) => split(g)[1]).join(', ')}</span></> : 'Group'} class={`btn${group.value.length ? ' on' : ''}`} name="Group runs" panel right={!narrow}>
+					<Menu label={group.value.length ? <>Group <span class="muted">{group.value.map((g) => split(g)[1]).join(', ')}</span></> : 'Group'} class={`btn${group.value.length ? ' on' : ''}`} panelName="Group runs" panel right={!narrow}>
 						{() => (
 							<div class="chooser">
 								<p class="muted">Runs with the same value in one line.</p>
@@ -465,6 +473,7 @@ export default function Runs({ parts }: PageProps) {
 						{experiments.error ? <div class="page"><Failure error={experiments.error} retry={experiments.reload} /></div>
 							: group.value.length > 0 ? <Groups question={{ ...question, filter: q.value }} by={group.value} metrics={metricKeys.slice(0, 12)} turn={turn} onOpen={(clause) => setQuery({ group: null, q: andAlso(q.value, clause) }, true)} />
 								: source.error.value && !filterError ? <div class="page"><Failure error={source.error.value} retry={() => { source.error.value = undefined; source.reset(); }} /></div>
+									: filterError && total === undefined ? <Empty title="The filter was not understood"><p>{filterError}</p><p><button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></p></Empty>
 									: empty ? <FirstRun name={name} />
 										: total === 0 ? <Empty title={deleted ? 'No deleted runs' : 'No run fits the filter'}><p>{q.value ? <>Nothing matches <code>{q.value}</code>. <button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></> : <button type="button" class="btn small" onClick={() => setQuery({ life: null })}>Show active runs</button>}</p></Empty>
 											: <>
@@ -475,7 +484,7 @@ export default function Runs({ parts }: PageProps) {
 													onSeen={([a, b], seenColumns, top) => {
 														atTop.current = top;
 														seen.value = [a, b];
-														source.need(Math.max(0, a - extra), b, asked(seenColumns));
+														source.need(Math.max(0, a - extra), b, diff.value === '1' ? [...new Set([...asked(chosen).slice(0, COMPARED), ...asked(seenColumns)])] : asked(seenColumns));
 													}} />
 												{total === undefined && <Loading what="Loading runs" />}
 											</>}
@@ -549,6 +558,30 @@ function GroupTags({ ids, chosen, onChoose }: { ids: string[]; chosen: string[];
 	const tags = useLoad((abort) => keysOf(ids, 'tags', '', 200, abort), [ids]);
 	const list = (tags.data?.keys ?? []).filter((k) => !k.startsWith('mlflow.') || k === 'mlflow.user' || k === 'mlflow.source.git.commit');
 	return list.length ? <section><h3>Tags</h3>{list.map((k) => <label class="line" key={k}><input type="checkbox" checked={chosen.includes(`tags.${k}`)} onChange={(e) => onChoose(e.currentTarget.checked ? [...chosen, `tags.${k}`] : chosen.filter((g) => g !== `tags.${k}`))} />{k}</label>)}</section> : null;
+}
+
+/* Every key of a kind is written as "metrics.*", with what is left out as "!metrics.x": a link holds no 12,000 names. */
+function foldColumns(list: string[], whole: Record<string, string[]>): string[] {
+	let out = list;
+	for (const [star, every] of Object.entries(whole)) {
+		const shown = new Set(out);
+		const left = every.filter((id) => !shown.has(id));
+		if (every.length > FOLDED && left.length <= FOLDED) {
+			const inside = new Set(every);
+			const at = out.findIndex((id) => inside.has(id));
+			out = out.filter((id) => !inside.has(id));
+			out.splice(Math.max(0, at), 0, star, ...left.map((id) => `!${id}`));
+		}
+	}
+	return out;
+}
+
+function unfoldColumns(cols: string[], whole: Record<string, string[]> | undefined): string[] {
+	const out = new Set(cols.filter((id) => id !== '').flatMap((id) => (id.endsWith('.*') ? whole?.[id] ?? [] : id.startsWith('!') ? [] : [id])));
+	for (const id of cols)
+		if (id.startsWith('!'))
+			out.delete(id.slice(1));
+	return [...out];
 }
 
 function FirstRun({ name }: { name: string }) {
