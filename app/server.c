@@ -331,6 +331,7 @@ kore_worker_teardown(void)
 	int64_t until_ms = loop_now_ms() + DRAIN_MS;
 
 	log_debug("ends: %zu connections, %zu requests in work", http_connections(), http_active());
+	engine_drain();
 	http_drain();
 	net_accept_stop();
 	while ((http_active() > 0 || http_connections() > 0) && loop_now_ms() < until_ms)

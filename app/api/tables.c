@@ -1,5 +1,6 @@
 /* Every noun's table. */
-#include "engine/endpoint.h"
+#include "api/live.h"
+#include "engine/call.h"
 
 extern const struct endpoint_table experiment_table;
 extern const struct endpoint_table run_table;
@@ -11,6 +12,7 @@ extern const struct endpoint_table version_table;
 extern const struct endpoint_table page_table;
 extern const struct endpoint_table graphql_table;
 extern const struct endpoint_table explore_table;
+extern const struct endpoint_table live_table;
 extern const struct endpoint_table server_table;
 
 const struct endpoint_table *const endpoint_tables[] = {
@@ -24,6 +26,19 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&page_table,
 	&graphql_table,
 	&explore_table,
+	&live_table,
 	&server_table,
 };
 const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_tables[0]);
+
+void
+nouns_start(void)
+{
+	live_start();
+}
+
+void
+nouns_drain(void)
+{
+	live_stop();
+}

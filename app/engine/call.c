@@ -834,7 +834,14 @@ engine_start(void)
 	guard_setup();
 	db_start(&database);
 	default_make();
+	nouns_start();
 	http_setup(&handler);
+}
+
+void
+engine_drain(void)
+{
+	nouns_drain();
 }
 
 void

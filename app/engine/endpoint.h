@@ -146,4 +146,7 @@ struct endpoint_table {
 /* Every noun's table (app/api/tables.c). */
 extern const struct endpoint_table *const endpoint_tables[];
 extern const size_t endpoint_table_count;
+/* Their background work in a worker: once the database layer is started, and when it stops taking requests. */
+void nouns_start(void);
+void nouns_drain(void);
 #endif

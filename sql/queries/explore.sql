@@ -134,3 +134,6 @@ select json_build_object('__typename', 'Query', 'mlflowGetRun', json_build_objec
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.run_id = $1::text;
+
+-- name: runs_experiments
+select distinct r.experiment_id::text from runs r where r.run_id = any ($1::text[]);
