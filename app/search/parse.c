@@ -104,6 +104,9 @@ parse_filter(struct arena *arena, enum search_kind kind, struct text filter, str
 		*tree = parse_or(&p, 0);
 		if (error->message[0] != '\0')
 			ok = false;
+		else if (p.invalid.n > 0 && kind == SEARCH_LOGGED_MODELS)
+			ok = search_fail(error, p.invalid_at, "Invalid filter string: " TEXT_FMT
+			    ". Expected a list of comparisons separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01').", TEXT_ARG(python_repr(arena, filter)));
 		else if (p.invalid.n > 0)
 			ok = search_fail(error, p.invalid_at, "Invalid clause(s) in filter string: " TEXT_FMT, TEXT_ARG(buf_view(&p.invalid)));
 		else if (p.extended && p.loose != SIZE_MAX)
@@ -124,7 +127,9 @@ statement_check(struct parser *p)
 	for (struct lex l = lex_next(p->source, &at); l.kind != LEX_END; l = lex_next(p->source, &at)) {
 		size_t next = at;
 		if (l.kind == LEX_SEMICOLON && lex_next(p->source, &next).kind != LEX_END)
-			return search_fail(p->error, l.at, "Search filter contained multiple expression " TEXT_FMT ". Provide AND-ed expression list.",
+			return p->kind == SEARCH_LOGGED_MODELS
+			    ? search_fail(p->error, l.at, "Invalid filter string: " TEXT_FMT ". Expected a single SQL expression.", TEXT_ARG(python_repr(p->arena, p->source)))
+			    : search_fail(p->error, l.at, "Search filter contained multiple expression " TEXT_FMT ". Provide AND-ed expression list.",
 			    TEXT_ARG(python_repr(p->arena, p->source)));
 	}
 	return true;
@@ -481,7 +486,10 @@ value_check(struct parser *p, struct condition *c)
 		return search_fail(p->error, c->right.at, "Expected a quoted string value for dataset attributes. Got value " TEXT_FMT, TEXT_ARG(found));
 	}
 	if (c->attribute->type == AT_INTEGER && !(p->kind == SEARCH_MODEL_VERSIONS && c->right.kind != OPERAND_NUMBER))
-		return value_number(c, p->error, "Expected numeric value type for numeric attribute:", c->key);
+		return value_number(c, p->error, "Expected numeric value type for numeric attribute:", c->key) &&
+		    (c->is_integer || p->kind == SEARCH_RUNS ||
+			search_fail(p->error, c->right.at, "Invalid value for numeric attribute '" TEXT_FMT "': " TEXT_FMT, TEXT_ARG(c->key),
+			    TEXT_ARG(p->kind == SEARCH_EXPERIMENTS ? python_repr(p->arena, c->right.text) : c->right.text)));
 	if (c->right.kind == OPERAND_STRING || c->right.kind == OPERAND_NAME) {
 		if (!value_string(c, p->error))
 			return false;
@@ -568,13 +576,15 @@ value_list(struct parser *p, struct condition *c)
 static bool
 value_id(struct condition *c, struct search_error *error, struct text t, int64_t *id)
 {
-	return text_int(text_trim(t), id) || search_fail(error, c->right.at, "Invalid experiment ID: '" TEXT_FMT "'. Experiment ID must be an integer.", TEXT_ARG(t));
+	return text_int(text_trim(t), id) || search_fail(error, c->right.at, "Invalid experiment ID '" TEXT_FMT "'. Experiment ID must be a valid integer.", TEXT_ARG(t));
 }
 
 /* This search has a parser of its own on the real server: bare words are strings, lists go with every text. */
 static bool
 value_logged_model(struct parser *p, struct condition *c)
 {
+	if (!comparator_check(p->arena, p->kind, c, p->error))
+		return false;
 	if (c->entity == ENTITY_METRIC || (c->attribute != NULL && c->attribute->type == AT_INTEGER))
 		return c->right.kind == OPERAND_NUMBER ? value_number(c, p->error, "", TEXT_NONE)
 						       : search_fail(p->error, c->right.at, "Expected a number for '" TEXT_FMT "'. Found " TEXT_FMT, TEXT_ARG(c->left.text), TEXT_ARG(c->right.text));
@@ -659,7 +669,7 @@ comparator_check(struct arena *arena, enum search_kind kind, const struct condit
 {
 	bool numeric = c->entity == ENTITY_METRIC || c->is_number || (c->attribute != NULL && c->attribute->type == AT_INTEGER);
 	unsigned allowed = numeric ? NUMERIC : TEXTUAL;
-	bool list = c->list_count > 0 && (c->compare == CMP_IN || c->compare == CMP_NE);
+	bool list = c->right.kind == OPERAND_LIST && (c->compare == CMP_IN || c->compare == CMP_NE);
 	struct text shown = c->comparator;
 	size_t at = (size_t)(shown.s - c->left.text.s) + c->left.at;
 
@@ -670,20 +680,22 @@ comparator_check(struct arena *arena, enum search_kind kind, const struct condit
 	if (list)
 		allowed |= BIT(CMP_IN);
 	/* Experiments are compared by words in capitals only. */
-	bool lower = kind == SEARCH_EXPERIMENTS && (c->compare == CMP_LIKE || c->compare == CMP_ILIKE) && shown.s[shown.n - 1] == 'e';
-	if (c->compare != CMP_UNKNOWN && (allowed & BIT(c->compare)) != 0 && !lower && (c->list_count == 0 || list))
+	bool lower = kind == SEARCH_EXPERIMENTS && !c->negated && shown.s[shown.n - 1] >= 'a';
+	if (c->compare != CMP_UNKNOWN && (allowed & BIT(c->compare)) != 0 && !lower && (c->right.kind != OPERAND_LIST || list))
 		return true;
 	char *z = text_z(arena, shown);
 	for (char *s = z; kind != SEARCH_EXPERIMENTS && *s != '\0'; s++)
 		if (*s >= 'a' && *s <= 'z')
 			*s = (char)(*s - 32);
 	if (kind == SEARCH_LOGGED_MODELS)
-		return search_fail(error, at, "Invalid comparison operator for " TEXT_FMT ": '%s'. Expected one of %s.", TEXT_ARG(c->left.text), z,
+		return search_fail(error, at, "Invalid comparison operator for %s" TEXT_FMT ": '%s'. Expected one of %s.", c->entity == ENTITY_ATTRIBUTE && text_find(c->left.text, '.') == c->left.text.n ? "attributes." : "", TEXT_ARG(c->left.text), z,
 		    numeric ? "('<', '<=', '>', '>=', '=', '!=')" : "('=', '!=', 'LIKE', 'ILIKE', 'IN', 'NOT IN')");
 	if (kind == SEARCH_EXPERIMENTS) {
 		if (c->attribute != NULL && c->attribute->type == AT_ID)
 			return search_fail(error, at, "Invalid comparator for experiment_id: %s", z);
-		return search_fail(error, at, "Invalid comparator for %s: %s", c->entity == ENTITY_TAG ? "tag" : numeric ? "numeric attribute" : "string attribute", z);
+		if (c->entity == ENTITY_TAG || numeric)
+			return search_fail(error, at, "Invalid comparator for %s: %s", numeric ? "numeric attribute" : "tag", z);
+		return search_fail(error, at, "Invalid comparator '%s' not one of '{'!=', '=', 'LIKE', 'ILIKE', 'IN', 'NOT IN'}'", z);
 	}
 	if (kind == SEARCH_REGISTERED_MODELS || kind == SEARCH_MODEL_VERSIONS) {
 		if (numeric)

@@ -40,7 +40,7 @@ struct search_request {
 	bool count_only; /* select count(*) instead */
 	const struct text *datasets; /* logged models: name, digest pairs */
 	size_t dataset_count;
-	const char *readable; /* SQL text of the readable-by marker, "true" until access control lands */
+	const char *readable; /* SQL text of the readable-by marker over e (experiments) or g (registered_models), "true" until access control lands */
 };
 
 struct search_error {
@@ -52,7 +52,8 @@ struct search_query {
 	struct text sql; /* parameters $1.. */
 	struct search_param *params;
 	size_t param_count;
-	/* The first column of each row is the identity (bigint), then `sort_columns` columns which make the page token. */
+	/* The first column of each row is the identity (bigint), then `sort_columns` columns of type text which make the page token.
+	 * The identity of a model version is (registered_models.id << 31) | version. count_only: one row, one bigint. */
 	size_t sort_columns;
 	uint64_t token_hash;
 };
