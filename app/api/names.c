@@ -205,8 +205,8 @@ random_name(struct arena *arena)
 
 	do {
 		random_bytes(bytes, sizeof(bytes));
-		name = text_format(arena, "%s-%s-%u", adjectives[(bytes[0] | bytes[1] << 8) % (sizeof(adjectives) / sizeof(adjectives[0]))],
-		    nouns[(bytes[2] | bytes[3] << 8) % (sizeof(nouns) / sizeof(nouns[0]))], (unsigned)((bytes[4] | bytes[5] << 8) % 1001));
+		name = text_format(arena, "%s-%s-%u", adjectives[(size_t)(bytes[0] | bytes[1] << 8) % (sizeof(adjectives) / sizeof(adjectives[0]))],
+		    nouns[(size_t)(bytes[2] | bytes[3] << 8) % (sizeof(nouns) / sizeof(nouns[0]))], (unsigned)((bytes[4] | bytes[5] << 8) % 1001));
 	} while (name.n > 20);
 	return name;
 }

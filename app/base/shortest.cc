@@ -24,7 +24,7 @@ size_t
 shortest_double(double v, char *out)
 {
 	char raw[40];
-	char digits[24];
+	char digits[24] = {};
 	size_t count = 0;
 	size_t n = 0;
 	int exponent;
