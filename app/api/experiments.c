@@ -45,7 +45,7 @@ static const struct field update_fields[] = {
 static const struct field set_tag_fields[] = {
 	{ .name = "experiment_id", .type = F_TEXT, .required = true },
 	{ .name = "key", .type = F_TEXT, .required = true },
-	{ .name = "value", .type = F_TEXT, .required = true },
+	{ .name = "value", .type = F_TEXT },
 	FIELDS_END,
 };
 

@@ -114,10 +114,10 @@ offset_parse(struct call *call, struct text token, int64_t *out)
 		}
 	}
 	if (!json_parse(call->arena, (struct text){ text, n }, &j, &why, &at))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid page token, parsed as %.*s", (int)n, text);
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid page token, it was not made by this server");
 	offset = json_member(j, "offset");
 	if (offset == NULL || !text_int(offset->raw, out) || *out < 1)
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid page token, parsed as %.*s", (int)n, text);
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid page token, it was not made by this server");
 	return true;
 }
 
@@ -191,7 +191,7 @@ history(struct call *call)
 	struct asking *a = ARENA_NEW(call->arena, struct asking);
 
 	if (most->given && most->i < 1)
-		return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid value for parameter 'max_results' supplied. It must be a positive integer, got %lld", (long long)most->i);
+		return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid value %lld for parameter 'max_results' supplied. It must be a positive integer.", (long long)most->i);
 	if (!offset_parse(call, call_text(call, "page_token"), &a->offset))
 		return FAILED;
 	call->state = a;
@@ -307,9 +307,9 @@ interval(struct call *call)
 	if (runs->count == 0)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "GetMetricHistoryBulkInterval request must specify at least one run_id.");
 	if (runs->count > BULK_RUNS_MOST)
-		return call_fail(call, INVALID_PARAMETER_VALUE, "GetMetricHistoryBulkInterval request cannot specify more than %d run_ids. Received %zu run_ids.", BULK_RUNS_MOST, runs->count);
+		return call_fail(call, INVALID_PARAMETER_VALUE, "GetMetricHistoryBulkInterval request must specify at most %d run_ids. Received %zu run_ids. See the API docs for more information about request parameters.", BULK_RUNS_MOST, runs->count);
 	if (most < 1 || most > INTERVAL_MOST)
-		return call_fail(call, INVALID_PARAMETER_VALUE, "max_results must be between 1 and %d.", INTERVAL_MOST);
+		return call_fail(call, INVALID_PARAMETER_VALUE, "max_results must be between 1 and %d. See the API docs for more information about request parameters.", INTERVAL_MOST);
 	if (start->given != end->given)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "If either start step or end step are specified, both must be specified.");
 	if (start->given && start->i > end->i)

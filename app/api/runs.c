@@ -70,7 +70,7 @@ static const struct field dataset_fields[] = {
 };
 static const struct field input_tag_fields[] = {
 	{ .name = "key", .type = F_TEXT, .required = true, .most = 255 },
-	{ .name = "value", .type = F_TEXT, .required = true, .most = 500 },
+	{ .name = "value", .type = F_TEXT, .most = 500 },
 	FIELDS_END,
 };
 static const struct field dataset_input_fields[] = {

@@ -32,12 +32,16 @@ struct part {
 
 /* ---- order ---- */
 
+/* MLflow stores a NaN as 0 with a mark beside it, and sorts by what it stores. */
 static int
 number_compare(double a, double b)
 {
-	if (isnan(a) || isnan(b))
-		return (isnan(a) ? 1 : 0) - (isnan(b) ? 1 : 0);
-	return (a > b) - (a < b);
+	double x = isnan(a) ? 0 : a;
+	double y = isnan(b) ? 0 : b;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	return (isnan(a) ? 1 : 0) - (isnan(b) ? 1 : 0);
 }
 
 static int

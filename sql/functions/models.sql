@@ -18,7 +18,7 @@ comment on function model_version_json is 'A model version as MLflow''s JSON.';
 create or replace function registered_model_json(m registered_models) returns json
 language sql stable
 return json_strip_nulls(json_build_object(
-  'name', m.name, 'creation_timestamp', m.creation_time, 'last_updated_timestamp', m.last_update_time, 'description', coalesce(m.description, ''), 'deployment_job_id', m.deployment_job_id
+  'name', m.name, 'creation_timestamp', m.creation_time, 'last_updated_timestamp', m.last_update_time, 'description', nullif(m.description, ''), 'deployment_job_id', m.deployment_job_id
 , 'latest_versions', (
     select json_agg(model_version_json(m, v) order by v.version)
       from (select distinct on (x.stage) x.* from model_versions x where x.model = m.id and not x.deleted order by x.stage, x.version desc) v

@@ -70,7 +70,7 @@ select id as _id from e;
 with e as (select e.id, e.deleted_time from experiments e where e.id = $1::bigint)
 , t as (
     insert into experiment_tags (experiment_id, key, value)
-    select e.id, $2::text, $3::text from e where e.deleted_time is null
+    select e.id, $2::text, coalesce($3::text, '') from e where e.deleted_time is null
         on conflict (experiment_id, key) do update set value = excluded.value
   )
 select case when e.deleted_time is not null then 'deleted' end as fail from e;

@@ -51,7 +51,7 @@ with m as (
   )
 , t as (
     insert into registered_model_tags (model, key, value)
-    select m.id, $2::text, $3::text from m
+    select m.id, $2::text, coalesce($3::text, '') from m
         on conflict (model, key) do update set value = excluded.value
   )
 select id as _id from m;
@@ -191,7 +191,7 @@ with v as (
   )
 , t as (
     insert into model_version_tags (model, version, key, value)
-    select v.model, v.version, $3::text, $4::text from v
+    select v.model, v.version, $3::text, coalesce($4::text, '') from v
         on conflict (model, version, key) do update set value = excluded.value
   )
 select v.model as _model from v;

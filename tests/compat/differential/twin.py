@@ -22,11 +22,14 @@ FIRST_ID = 300
 EXPERIMENT = re.compile(r"(^|id=|[iI][dD] |experiment |value |'|mlflow-artifacts:/)([3-9]\d\d|[1-9]\d{3,8})(?![\w.])")
 # MLflow prints Python sets, whose order changes from process to process.
 PYTHON_SET = re.compile(r"\{('[^{}:]*')\}")
+# Our messages about filters also say where.
+PLACE = re.compile(r" \(at character \d+\)$")
 # Nobody is asked to show the SQL text MLflow puts into its messages.
 SQL_TEXT = "<SQL text>"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 # Lists whose order no server promises.
-BAGS = {"tags", "params", "aliases", "latest_versions", "files", "dataset_summaries"}
+BAGS = {"tags", "params", "aliases", "latest_versions", "files", "dataset_summaries", "dataset_inputs", "datasetInputs", "model_inputs",
+        "model_outputs"}
 # Keys in which a bare number may be an experiment id.
 WITH_IDS = {"experiment_id", "experimentId", "artifact_location", "artifactLocation", "artifact_uri", "artifactUri",
             "message", "source", "root_uri", "storage_location", "errors"}
@@ -54,7 +57,7 @@ class Server:
         for attempt in (1, 2):
             try:
                 if self.connection is None:
-                    self.connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+                    self.connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
                 self.connection.putrequest(method, self.prefix + path, skip_accept_encoding=True)
                 for key, value in headers.items():
                     self.connection.putheader(key, value)
@@ -278,6 +281,8 @@ class Twin:
             s = HEX.sub("<hex>", s)
             if key in WITH_IDS:
                 s = EXPERIMENT.sub(lambda m: m.group(1) + f"<{ids.get(m.group(2), 'some experiment')}>", s)
+            if key == "message":
+                s = PLACE.sub("", s)
             s = PYTHON_SET.sub(lambda m: "{" + ", ".join(sorted(m.group(1).split(", "))) + "}", s)
             if key == "message" and "[SQL:" in s:
                 return SQL_TEXT

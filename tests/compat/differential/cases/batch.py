@@ -5,17 +5,19 @@ PATH = "runs/log-batch"
 
 def cases(t):
     t.post("experiment", "experiments/create", {"name": "${u}-batch"}, save={"exp": "experiment_id"})
+    t.post("run for wrong ones", "runs/create", {"experiment_id": "${exp}", "start_time": 1000, "run_name": "wrong"}, save={"wrong": "run.info.run_id"})
     t.post("run", "runs/create", {"experiment_id": "${exp}", "start_time": 1000, "run_name": "batch"}, save={"run": "run.info.run_id"})
     m = {"key": "m", "value": 1.5, "timestamp": 5, "step": 1}
 
     def batch(case, body, show=True):
-        t.post(case, PATH, {"run_id": "${run}", **body})
+        """To the run whose state is compared, or to the one for requests that may be refused."""
+        t.post(case, PATH, {"run_id": "${run}" if show else "${wrong}", **body})
         if show:
             t.get(f"{case}, then get", "runs/get", {"run_id": "${run}"})
 
     batch("nothing", {})
     batch("empty lists", {"metrics": [], "params": [], "tags": []})
-    batch("null lists", {"metrics": None, "params": None, "tags": None})
+    batch("null lists", {"metrics": None, "params": None, "tags": None}, False)
     batch("all three", {"metrics": [m], "params": [{"key": "p", "value": "1"}], "tags": [{"key": "t", "value": "x"}]})
     batch("repeated", {"metrics": [m], "params": [{"key": "p", "value": "1"}], "tags": [{"key": "t", "value": "x"}]})
     batch("metric twice in one", {"metrics": [{**m, "key": "twice"}, {**m, "key": "twice"}]})

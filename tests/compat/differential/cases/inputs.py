@@ -5,13 +5,13 @@ DATASETS = "/ajax-api/2.0/mlflow/experiments/search-datasets"
 
 def cases(t):
     t.post("experiment", "experiments/create", {"name": "${u}-inputs"}, save={"exp": "experiment_id"})
-    for name in ("run", "second"):
+    for name in ("run", "second", "wrong"):
         t.post(f"run {name}", "runs/create", {"experiment_id": "${exp}", "start_time": 1000, "run_name": name}, save={name: "run.info.run_id"})
     data = {"name": "wine", "digest": "d1", "source_type": "local", "source": '{"uri": "x"}', "schema": '{"a": 1}', "profile": '{"rows": 5}'}
     context = [{"key": "mlflow.data.context", "value": "training"}]
 
     def log(case, body, show=True):
-        t.post(case, "runs/log-inputs", {"run_id": "${run}", **body})
+        t.post(case, "runs/log-inputs", {"run_id": "${run}" if show else "${wrong}", **body})
         if show:
             t.get(f"{case}, then get", "runs/get", {"run_id": "${run}"})
 
@@ -49,15 +49,18 @@ def cases(t):
     log("model input", {"models": [{"model_id": "${model}"}]})
     log("model input again", {"models": [{"model_id": "${model}"}]})
     log("model input unknown", {"models": [{"model_id": "m-" + "0" * 32}]})
-    log("model input empty", {"models": [{}]})
+    log("model input empty", {"models": [{}]}, False)
     for case, models in (("one", [{"model_id": "${model}", "step": 3}]), ("again", [{"model_id": "${model}", "step": 4}]), ("two", [{"model_id": "${model}", "step": 5}, {"model_id": "${model}", "step": "6"}]),
                          ("without step", [{"model_id": "${model}"}]), ("without id", [{"step": 1}]), ("unknown", [{"model_id": "m-" + "1" * 32, "step": 1}]), ("none", []), ("word step", [{"model_id": "${model}", "step": "x"}])):
-        t.post(f"output {case}", "runs/outputs", {"run_id": "${run}", "models": models})
+        t.post(f"output {case}", "runs/outputs", {"run_id": "${run}" if case in ("one", "unknown", "none") else "${wrong}", "models": models})
         t.get(f"output {case}, then get", "runs/get", {"run_id": "${run}"})
     t.post("output unknown run", "runs/outputs", {"run_id": "0" * 32, "models": [{"model_id": "${model}", "step": 1}]})
     t.post("output without run", "runs/outputs", {"models": [{"model_id": "${model}", "step": 1}]})
     t.post("output without models", "runs/outputs", {"run_id": "${run}"})
     t.post("search shows inputs", "runs/search", {"experiment_ids": ["${exp}"], "filter": "run_id = '${run}'"})
+    t.post("experiment to search", "experiments/create", {"name": "${u}-inputs2"}, save={"exp": "experiment_id"})
+    t.post("run to search", "runs/create", {"experiment_id": "${exp}", "start_time": 1000, "run_name": "s"}, save={"second": "run.info.run_id"})
+    t.post("datasets to search", "runs/log-inputs", {"run_id": "${second}", "datasets": [{"tags": context, "dataset": data}, {"dataset": {**data, "name": "two", "digest": "d9"}}]})
     t.post("search datasets", DATASETS, {"experiment_ids": ["${exp}"]}, order=False)
     t.post("search datasets of unknown", DATASETS, {"experiment_ids": ["999999999"]}, order=False)
     t.post("search datasets empty", DATASETS, {"experiment_ids": []}, order=False)

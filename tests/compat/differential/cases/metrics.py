@@ -6,7 +6,7 @@ INTERVAL = "metrics/get-history-bulk-interval"
 
 def cases(t):
     t.post("experiment", "experiments/create", {"name": "${u}-metrics"}, save={"exp": "experiment_id"})
-    for name in ("run", "other", "third", "empty"):
+    for name in ("run", "other", "third", "empty", "wrong"):
         t.post(f"run {name}", "runs/create", {"experiment_id": "${exp}", "start_time": 1000, "run_name": name}, save={name: "run.info.run_id"})
     log(t)
     latest(t)
@@ -22,31 +22,32 @@ def log(t):
     t.post("metric", path, good)
     t.post("metric repeated", path, good)
     for word, value in (("integer", 2), ("string", "2.5"), ("nan", "NaN"), ("inf", "Infinity"), ("minus inf", "-Infinity"), ("huge", 1e308), ("tiny", 5e-324),
-                        ("zero", 0), ("minus zero", -0.0), ("exact", 0.1), ("large int", 9007199254740993), ("exponent string", "1e-3"), ("lower nan", "nan"),
-                        ("inf word", "inf"), ("word", "abc"), ("empty string", ""), ("true", True), ("list", [1]), ("null", None), ("sum", 0.30000000000000004),
+                        ("zero", 0), ("minus zero", -0.0), ("exact", 0.1), ("large int", 9007199254740993), ("exponent string", "1e-3"), ("sum", 0.30000000000000004),
                         ("1e22", 1e22), ("1e16", 1e16), ("1e15", 1e15), ("small", 0.00001234), ("0.0001", 0.0001), ("third", 1 / 3)):
         t.post(f"value {word}", path, {**good, "key": "v " + word, "value": value})
         t.get(f"history value {word}", "metrics/get-history", {"run_id": run, "metric_key": "v " + word})
-    for word, step in (("negative", -3), ("string", "4"), ("negative string", "-4"), ("null", None), ("float", 1.0), ("fraction", 1.5), ("word", "x"), ("max", 9223372036854775807),
-                       ("beyond", 9223372036854775808), ("bool", True), ("empty", "")):
+    for word, step in (("negative", -3), ("string", "4"), ("negative string", "-4"), ("null", None), ("float", 1.0), ("max", 9223372036854775807)):
         t.post(f"step {word}", path, {**good, "key": "s " + word, "step": step})
         t.get(f"history step {word}", "metrics/get-history", {"run_id": run, "metric_key": "s " + word})
-    for word, time in (("zero", 0), ("negative", -1), ("string", "1600000000001"), ("word", "x"), ("fraction", 1.5), ("null", None), ("beyond", 99999999999999999999), ("float", 5.0),
-                       ("bool", True), ("large", 4102444800000000)):
+    for word, time in (("zero", 0), ("negative", -1), ("string", "1600000000001"), ("null", None), ("float", 5.0), ("large", 4102444800000000)):
         t.post(f"time {word}", path, {**good, "key": "t " + word, "timestamp": time})
         t.get(f"history time {word}", "metrics/get-history", {"run_id": run, "metric_key": "t " + word})
+    wrong = {**good, "run_id": "${wrong}"}
+    for field, values in (("value", ["nan", "inf", "abc", "", True, [1], None, {}]), ("step", [1.5, "x", 9223372036854775808, True, "", []]), ("timestamp", [1.5, "x", 99999999999999999999, True, "", []])):
+        for value in values:
+            t.post(f"wrong {field} {value!r}", path, {**wrong, "key": "w", field: value})
     without_step = {k: v for k, v in good.items() if k != "step"}
     t.post("metric without step", path, {**without_step, "key": "nostep"})
     t.get("history without step", "metrics/get-history", {"run_id": run, "metric_key": "nostep"})
     t.post("metric by run_uuid", path, {"run_uuid": run, "key": "uuid", "value": 1, "timestamp": 5})
     t.post("metric unknown run", path, {**good, "run_id": "0" * 32})
     t.post("metric long run id", path, {**good, "run_id": "a" * 300})
-    t.wrong_fields("metric", "POST", path, {**good, "key": "w"}, ["run_id", "key", "value", "timestamp"])
+    t.wrong_fields("metric", "POST", path, {**wrong, "key": "w"}, ["run_id", "key", "value", "timestamp"])
     from cases.runs import keys
     keys(t, "metric", path, good)
-    t.post("metric with model id", path, {**good, "key": "mm", "model_id": "m-" + "0" * 32})
+    t.post("metric with model id", path, {**wrong, "key": "mm", "model_id": "m-" + "0" * 32})
     t.post("metric with dataset", path, {**good, "key": "md", "dataset_name": "d", "dataset_digest": "x"})
-    t.post("bare NaN", path, raw='{"run_id": "${run}", "key": "bare", "value": NaN, "timestamp": 5}', headers={"Content-Type": "application/json"})
+    t.post("bare NaN", path, raw='{"run_id": "${wrong}", "key": "bare", "value": NaN, "timestamp": 5}', headers={"Content-Type": "application/json"})
     t.get("get all", "runs/get", {"run_id": run})
 
 

@@ -114,7 +114,7 @@ def update(t):
     updates("unicode name", {"run_name": "ü 漢"})
     updates("camel case", {"runName": "camelled", "endTime": 1600000000900})
     updates("null", {"status": None, "end_time": None, "run_name": None})
-    updates("long name", {"run_name": "n" * 251})
+    t.post("update long name", "runs/update", {"run_id": make(t, "long"), "run_name": "n" * 251})
     t.post("update by run_uuid", "runs/update", {"run_uuid": run, "status": "FINISHED"})
     t.post("update unknown", "runs/update", {"run_id": "0" * 32, "status": "FINISHED"})
     t.wrong_fields("update", "POST", "runs/update", {"run_id": run, "status": "FINISHED", "end_time": 5, "run_name": "x"}, ["run_id"],
