@@ -2,6 +2,7 @@
 #include "api/page.h"
 
 #include "base/log.h"
+#include "sql_queries.h"
 
 #define OID_INT8 20
 #define OID_FLOAT8 701
@@ -131,6 +132,29 @@ field_of(struct call *call, const char *name)
 	return NULL;
 }
 
+/* A search by metrics walks an index on copies that must be up to date first (sql/functions/settle.sql). */
+static bool
+by_metrics(const struct search_request *request)
+{
+	size_t i;
+
+	if (memmem(request->filter.s == NULL ? "" : request->filter.s, request->filter.n, "metric", 6) != NULL)
+		return true;
+	for (i = 0; i < request->order_count; i++)
+		if (memmem(request->orders[i].key.s, request->orders[i].key.n, "metric", 6) != NULL)
+			return true;
+	return false;
+}
+
+static enum next
+settled(struct call *call, PGresult *none)
+{
+	struct finding *f = call->state;
+
+	(void)none;
+	return call_query(call, f->query.sql, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+}
+
 static enum next
 finding_start(struct call *call, struct finding *f, const struct search_request *request)
 {
@@ -157,6 +181,12 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 	if (!search_compile(call->arena, &f->request, &f->query, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	call->state = f;
+	if (request->kind == SEARCH_RUNS && by_metrics(&f->request)) {
+		struct db_param *p = ARENA_NEW(call->arena, struct db_param);
+
+		*p = call_ids_param(call, f->request.experiments, f->request.experiment_count);
+		return call_write(call, SQL_settle, p, 1, TEXT(""), settled);
+	}
 	return call_query(call, f->query.sql, query_params(call, &f->query), (int)f->query.param_count, ids_found);
 }
 

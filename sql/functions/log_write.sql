@@ -64,13 +64,20 @@ begin
   end if;
 
   if cardinality(m_req) > 0 then
+    perform pg_advisory_xact_lock_shared(run_lock(x.run)) from (select distinct r.run from unnest(v_id) as r(run) order by 1) x;
+    insert into unsettled (run, experiment_id)
+    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
+      from generate_subscripts(v_id, 1) as c(i)
+     where v_problem[c.i] = 0
+     order by v_id[c.i]
+        on conflict do nothing;
     insert into metrics (run, key_id, step, timestamp, value)
     select v_id[m.req], m.key_id, m.step, m.time, m.value
       from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
      where v_problem[m.req] = 0
         on conflict do nothing;
-    insert into latest_metrics as l (run, key_id, experiment_id, value, step, timestamp, start_time, run_rank)
-    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
      where v_problem[c.req] = 0
      order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc

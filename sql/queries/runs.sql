@@ -259,3 +259,7 @@ select d.experiment_id::text as experiment_id, d.name, d.digest, i.context
  where d.experiment_id = any ($1::bigint[])
  group by d.experiment_id, d.name, d.digest, i.context
  limit 1000;
+
+-- name: settle
+-- Before a search by metrics: brings the sort copies of the experiments' latest values up to date.
+select settle($1::bigint[], interval '0');
