@@ -377,6 +377,9 @@ refused(struct call *call, const PGresult *r, int row)
 	case 2:
 		(void)call_fail(call, INVALID_PARAMETER_VALUE, "The run %.*s must be in the 'active' state. Current state is deleted.", TEXT_ARG(l->run_id));
 		break;
+	case 4:
+		(void)call_fail(call, BAD_REQUEST, "Logged model with ID '%.*s' not found.", TEXT_ARG(db_text(r, row, OUT_NEW)));
+		break;
 	default:
 		param_changed(call, l, r, row);
 	}
@@ -536,7 +539,8 @@ set_tag(struct call *call)
 		return FAILED;
 	l->names[0] = v[P_KEY].text;
 	l->tags[0].value = length_cut(v[P_VALUE].text.s == NULL ? TEXT("") : v[P_VALUE].text, TAG_MOST);
-	l->tag_count = 1;
+	/* An empty run name is no name: the run is looked up, nothing is changed. */
+	l->tag_count = l->tags[0].value.n == 0 && text_is(v[P_KEY].text, "mlflow.runName") ? 0 : 1;
 	return logged_start(call, l);
 }
 
@@ -580,8 +584,11 @@ pairs_take(struct call *call, struct logged *l, const struct value *list, const 
 	for (i = 0; i < list->count; i++) {
 		const struct value *f = list->items[i].fields;
 		struct text value = f[1].text.s == NULL ? TEXT("") : f[1].text;
-		struct pair *out = params ? &l->params[l->param_count++] : &l->tags[l->tag_count++];
+		struct pair *out;
 
+		if (!params && value.n == 0 && text_is(f[0].text, "mlflow.runName"))
+			continue;
+		out = params ? &l->params[l->param_count++] : &l->tags[l->tag_count++];
 		if (!name_valid(call, f[0].text, at(call, name, i, "key")) || !length_valid(call, f[0].text, KEY_MOST, params ? "Param key" : at(call, name, i, "key")))
 			return false;
 		l->names[l->metric_count + l->param_count + l->tag_count - 1] = f[0].text;

@@ -102,12 +102,9 @@ run_print(struct buf *b, const PGresult *r, const struct chain *c, const int *ne
 	if (with_models)
 		chain_print(b, r, c, next, KIND_MODEL_IN, "model_inputs", model_print);
 	buf_byte(b, '}');
-	if (with_models || c->first[KIND_MODEL_OUT] >= 0) {
-		buf_puts(b, ",\"outputs\":{");
-		chain_print(b, r, c, next, KIND_MODEL_OUT, "model_outputs", model_print);
-		buf_byte(b, '}');
-	}
-	buf_byte(b, '}');
+	buf_puts(b, ",\"outputs\":{");
+	chain_print(b, r, c, next, KIND_MODEL_OUT, "model_outputs", model_print);
+	buf_puts(b, "}}");
 }
 
 static void

@@ -196,7 +196,7 @@ create(struct call *call)
 	struct text tag_name = TEXT_NONE;
 	size_t i;
 
-	if (!experiment_id_parse(call, v[C_EXPERIMENT].text.n > 0 ? v[C_EXPERIMENT].text : TEXT("0"), &c->experiment))
+	if (!experiment_id_parse(call, v[C_EXPERIMENT].text, &c->experiment))
 		return FAILED;
 	/* The run name's tag first; then the others, the last of equal keys wins. */
 	c->keys = arena_array(call->arena, tags->count + 1, sizeof(*c->keys));

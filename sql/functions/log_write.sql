@@ -1,6 +1,6 @@
 -- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
 -- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key); p_*: params; t_*: tags; x_*: points that name a logged model.
--- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already. Conflicts between requests of one batch raise 40001: the caller runs them one by one.
+-- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
 create or replace function log_write(
   r_run text[]
 , m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
@@ -29,6 +29,24 @@ begin
     from unnest(r_run) with ordinality as n(run_id, i)
     left join runs r on r.run_id = n.run_id
     left join experiments e on e.id = r.experiment_id;
+
+  if cardinality(x_req) > 0 then
+    return query
+    select distinct on (x.req) x.req, 4, null::integer, null::text, x.model
+      from unnest(x_req, x_model) as x(req, model)
+     where v_problem[x.req] = 0
+       and not exists (select from logged_models lm where lm.model_id = x.model);
+    if found then
+      select array_agg(case when c.req is null then v_problem[g.i] else 4 end order by g.i)
+        into v_problem
+        from generate_series(1, cardinality(r_run)) as g(i)
+        left join (
+               select distinct x.req
+                 from unnest(x_req, x_model) as x(req, model)
+                where not exists (select from logged_models lm where lm.model_id = x.model)
+             ) c on c.req = g.i and v_problem[g.i] = 0;
+    end if;
+  end if;
 
   if cardinality(p_req) > 0 then
     return query
