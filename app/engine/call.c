@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/jobs.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/engine.h"
@@ -835,6 +836,7 @@ engine_start(void)
 	db_start(&database);
 	default_make();
 	nouns_start();
+	jobs_start();
 	http_setup(&handler);
 }
 

@@ -26,6 +26,10 @@ begin
      set search_value = l.value
    where l.run = any (v_runs)
      and l.search_value is distinct from l.value;
+  /* What was written to will be sealed once it has been quiet (seal_slice()). */
+  insert into seal_queue (run, due)
+  select r.run, now() + interval '15 minutes' from unnest(v_runs) as r(run) order by r.run
+      on conflict do nothing;
   return cardinality(v_runs);
 end
 $$;

@@ -263,3 +263,6 @@ select d.experiment_id::text as experiment_id, d.name, d.digest, i.context
 -- name: settle
 -- Before a search by metrics: brings the sort copies of the experiments' latest values up to date.
 select settle($1::bigint[], interval '0');
+
+-- name: run_jobs
+select run_jobs();
