@@ -222,6 +222,14 @@ test('direction is told only where the name tells', () => {
 test('log is offered by itself only where values crowd at the low end', () => {
 	assert.equal(suitsLog(column('lr', ['1e-5', '1e-4', '1e-3', '1e-2'])), true);
 	assert.equal(suitsLog(column('alpha', ['0.01', '0.1', '1'])), true);
-	assert.equal(suitsLog(column('p', Array.from({ length: 101 }, (_, i) => (i + 0.1) / 100))), false);
+	assert.equal(
+		suitsLog(
+			column(
+				'p',
+				Array.from({ length: 101 }, (_, i) => (i + 0.1) / 100),
+			),
+		),
+		false,
+	);
 	assert.equal(suitsLog(column('l1', ['0', '0.5', '1'])), false);
 });

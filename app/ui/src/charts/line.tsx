@@ -7,6 +7,7 @@
 import { effect, signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { when } from '../format';
 import { ChartCanvas, ChartCard, type At } from './card';
 import type { Cells, Draw } from './export';
 import { areaOf, drawFrame } from './plot';
@@ -47,7 +48,7 @@ const MANY = 60; /* curves: from here on thin and without bands, or nothing is s
 const cursor = signal<{ axis: XAxis; x: number } | null>(null);
 
 export function xWord(axis: XAxis, x: number): string {
-	if (axis === 'time') return new Date(x).toLocaleString();
+	if (axis === 'time') return when(x);
 	if (axis === 'relative') return `${duration(x)} after the start`;
 	return `Step ${Math.round(x).toLocaleString('en-US')}`;
 }
@@ -111,7 +112,7 @@ export function LineChart(props: LineProps): JSX.Element {
 		() => (pen, th, w, h) => {
 			const { area, xs, ys } = frame.scales(w, h);
 			drawFrame(pen, th, area, xs, ys);
-			pen.clip(area.x, area.y - 1, area.w + 1, area.h + 2, () => {
+			pen.clip(area.x - 3, area.y - 2, area.w + 6, area.h + 4, () => {
 				/* The baseline last: it lies above the others. */
 				const many = lines.length > MANY;
 				const order = [...lines].sort((p, q) => Number(p.run.baseline ?? false) - Number(q.run.baseline ?? false));

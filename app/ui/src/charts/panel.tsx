@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { aborted, explain } from '../api/client';
 import { onChange } from '../api/live';
 import type { Metric, Run, RunInfo } from '../api/types';
+import { when } from '../format';
 import { query, setQuery } from '../state/url';
 import { column } from './axis';
 import { Bar } from './bar';
@@ -489,7 +490,7 @@ function History(props: { run_id: string; metric: string; version: number }): JS
 					{rows.slice(0, 5000).map((m, i) => (
 						<tr key={i}>
 							<td class="num">{Number(m.step).toLocaleString('en-US')}</td>
-							<td>{new Date(Number(m.timestamp)).toLocaleString()}</td>
+							<td>{when(Number(m.timestamp))}</td>
 							<td class="num" title={String(m.value)}>
 								{short(value(m.value))}
 							</td>
