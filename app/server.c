@@ -166,6 +166,7 @@ kore_parent_configure(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
+	engine_prepare(config->workers);
 	kore_foreground = 1;
 	kore_quiet = 1;
 	skip_chroot = 1; /* the resolver, CA files and the database's socket are outside */
@@ -321,7 +322,7 @@ kore_worker_configure(void)
 	limit_from_environment(&limits);
 	http_limit(&limits);
 	net_accept_start(worker->id - 1U, most);
-	engine_start();
+	engine_start(worker->id - 1);
 }
 
 /* Kore's loop has ended: ours answers what runs. */

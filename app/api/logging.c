@@ -9,6 +9,7 @@
 #include "api/live.h"
 #include "api/names.h"
 #include "base/log.h"
+#include "engine/stats.h"
 #include "sql_queries.h"
 
 /* mlflow/utils/validation.py */
@@ -134,8 +135,10 @@ logged_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 		return;
 	}
 	next = call->fail.code != FAIL_NONE ? FAILED : call_outcome(call, result, outcome);
-	if (next == NEXT)
+	if (next == NEXT) {
 		live_changed(l->run_id);
+		stats_stored(l->metric_count, 0);
+	}
 	call_step(call, next);
 	call_release(call);
 }

@@ -4,6 +4,7 @@
 #include "api/names.h"
 #include "api/page.h"
 #include "api/run_json.h"
+#include "engine/stats.h"
 #include "sql_queries.h"
 
 /* mlflow/store/tracking/__init__.py SEARCH_MAX_RESULTS_THRESHOLD */
@@ -161,6 +162,7 @@ created(struct call *call, PGresult *r)
 	}
 	buf_puts(b, "]},\"inputs\":{}}}");
 	live_changed(db_text(r, 0, 1));
+	stats_stored(0, 1);
 	return call_reply_json(call);
 }
 

@@ -2,6 +2,7 @@
 #include "base/db.h"
 #include "config.h"
 #include "engine/call.h"
+#include "engine/stats.h"
 #include "migrate.h"
 #include "version.h"
 
@@ -45,6 +46,18 @@ server_info(struct call *call)
 }
 
 static enum next
+metrics(struct call *call)
+{
+	struct buf b = { 0 };
+	struct text copy;
+
+	stats_print(&b);
+	copy = text_copy(call->arena, buf_view(&b));
+	buf_free(&b);
+	return call_reply_text(call, 200, "text/plain; version=0.0.4; charset=utf-8", copy);
+}
+
+static enum next
 info(struct call *call)
 {
 	buf_puts(&call->out, "{\"version\":");
@@ -62,6 +75,7 @@ static const struct endpoint server_endpoints[] = {
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "ready", .access = ACCESS_PUBLIC, .on = SERVER, .run = ready, .doc = "200 when requests can be served, else 503." },
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "version", .access = ACCESS_PUBLIC, .on = SERVER, .run = version, .doc = "The MLflow version whose API is spoken." },
 	{ .method = HTTP_M_GET, .api = API_3, .path = "mlflow/server-info", .access = ACCESS_PUBLIC, .on = SERVER, .run = server_info, .doc = "What the server can do; clients cache it for a minute." },
+	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "metrics", .access = ACCESS_READ, .on = SERVER, .run = metrics, .doc = "Counters for Prometheus." },
 	{ .method = HTTP_M_GET, .path = "tallyd/info", .access = ACCESS_READ, .on = SERVER, .run = info, .doc = "Version, schema, artifact root and workers." },
 };
 const struct endpoint_table server_table = ENDPOINT_TABLE(server_endpoints);

@@ -202,6 +202,7 @@ reply_send(struct call *call, struct http_reply *reply)
 {
 	if (call->replied)
 		return;
+	call->status = reply->status;
 	if (call->http != NULL) {
 		if (call->repeat_used && !call->repeat_forever && reply->status < 300) {
 			struct answered *a = calloc(1, sizeof(*a));
@@ -692,6 +693,7 @@ call_new(struct http_request *http)
 	call->now_ms = clock_ms();
 	call->started_us = clock_us();
 	call->principal = TEXT("");
+	call->status = 200;
 	http->user = call;
 	client_read(call);
 	return call;
@@ -817,7 +819,13 @@ default_make(void)
 }
 
 void
-engine_start(void)
+engine_prepare(int workers)
+{
+	stats_prepare(workers);
+}
+
+void
+engine_start(int worker)
 {
 	static const struct http_handler handler = {
 		.head = request_head,
@@ -831,6 +839,7 @@ engine_start(void)
 	database.uri = config->database;
 	database.read_lanes = config->read_lanes;
 	database.write_lanes = config->write_lanes;
+	stats_worker(worker);
 	route_setup();
 	guard_setup();
 	db_start(&database);

@@ -42,6 +42,7 @@ struct call {
 	enum next (*then)(struct call *, PGresult *); /* continues after call_read()/call_write() */
 	int pending; /* ops in flight */
 	bool replied;
+	int status; /* of the reply, for the counters */
 	struct buf out; /* reply body */
 	void *state; /* the noun's */
 	/* BODY_RAW endpoints set these in .run: */
