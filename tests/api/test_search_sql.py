@@ -125,7 +125,7 @@ def test_metric_with_the_whole_name_wins_over_the_least_of_another(cli, cluster)
     alive = [r for r in runs if r["experiment"] == 1 and model.alive(r, 1)]
     assert len(rows(cursor, cli(*flags))) == sum("x" in r["history"] for r in alive) > 1
     cursor.execute("insert into keys (key) values ('x.min') returning id")
-    cursor.execute("insert into latest_metrics values (%s, %s, false, 1, 5, 0, 0, %s, 0)", (alive[0]["id"], cursor.fetchone()[0], alive[0]["start_time"]))
+    cursor.execute("insert into latest_metrics values (%s, %s, false, 1, 5, 0, 0, %s, 0, 5)", (alive[0]["id"], cursor.fetchone()[0], alive[0]["start_time"]))
     assert [r[0] for r in rows(cursor, cli(*flags))] == [alive[0]["id"]]
 
 
@@ -214,9 +214,10 @@ def big(cluster):
         insert into runs (id, run_id, experiment_id, run_rank, start_time, end_time, status, lifecycle, name, artifact_uri)
           select i, md5(i::text), 1 + i % 2, run_rank_of(md5(i::text)), 1700000000000 + i * 7919 % 1000003, null, 3, case when i % 2 = 1 and i % 50 <> 1 then 1 else 0 end, 'run-' || i, ''
             from generate_series(1::bigint, 100000) i;
-        insert into latest_metrics (run, key_id, deleted, experiment_id, value, step, timestamp, start_time, run_rank)
-          select r.id, k, r.lifecycle = 1, r.experiment_id, case when k = 103 and r.id % 4 < 2 then 1 else (hashint8(r.id * 31 + k)::bigint + 2147483648) / 4294967296.0 end, 0, 0, r.start_time, r.run_rank
-            from runs r, generate_series(101, 103) k;
+        insert into latest_metrics (run, key_id, deleted, experiment_id, value, step, timestamp, start_time, run_rank, search_value)
+          select r.id, k, r.lifecycle = 1, r.experiment_id, v.v, 0, 0, r.start_time, r.run_rank, v.v
+            from runs r, generate_series(101, 103) k
+               , lateral (select case when k = 103 and r.id % 4 < 2 then 1 else (hashint8(r.id * 31 + k)::bigint + 2147483648) / 4294967296.0 end as v) v;
         insert into params (run, key_id, deleted, experiment_id, start_time, run_rank, value)
           select r.id, k, r.lifecycle = 1, r.experiment_id, r.start_time, r.run_rank, case when k = 104 then '0.' || abs(hashint8(r.id)::bigint) % 10 else (r.id % 5000)::text end
             from runs r, generate_series(104, 105) k;

@@ -57,7 +57,7 @@ def load(cursor, runs):
                        (r["id"], r["run_id"], r["experiment"], r["run_id"], r["start_time"], r["end_time"], r["status"], r["lifecycle"], r["user_id"], r["name"], r["artifact_uri"]))
         rank = cursor.fetchone()[0]
         for k, v in r["metrics"].items():
-            cursor.execute("insert into latest_metrics values (%s, %s, %s, %s, %s, 0, 0, %s, %s)", (r["id"], key(k), gone, r["experiment"], v, r["start_time"], rank))
+            cursor.execute("insert into latest_metrics values (%s, %s, %s, %s, %s, 0, 0, %s, %s, %s)", (r["id"], key(k), gone, r["experiment"], v, r["start_time"], rank, v))
         for k, points in r["history"].items():
             for step, v in enumerate(points):
                 cursor.execute("insert into metrics values (%s, %s, %s, 0, %s)", (r["id"], key(k), step, v))
