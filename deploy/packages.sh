@@ -75,7 +75,7 @@ install_packages() {
 		say "apt-get update failed; going on with the package lists that are here"
 	fi
 	for package in "${missing[@]}"; do
-		if ! LC_ALL=C apt-cache policy "$package" | grep -q 'Candidate: [^(]'; then
+		if [[ ! $(LC_ALL=C apt-cache policy "$package") =~ Candidate:\ [^\(] ]]; then
 			explain_missing "$package"
 			absent=yes
 		fi
