@@ -113,6 +113,12 @@ export default function Runs({ parts }: PageProps) {
 	}, [ids, q.value, sortId, down, deleted, hasFamilies]);
 	const source = useMemo(() => new RunSource(question), [question]);
 	useEffect(() => () => source.stop(), [source]);
+	/* without the table nobody else asks for the runs that the charts draw */
+	const tableless = onlyCharts || (narrow && charts) || group.value.length > 0;
+	useEffect(() => {
+		if (tableless)
+			source.need(0, 30, []);
+	}, [source, tableless]);
 	useEffect(() => { active.value = 0; scrollTo.value = 0; setUnfolded(new Map()); }, [source]);
 	useEffect(() => { selection.value = new Set(); }, [ids]);
 	void source.version.value;
@@ -508,7 +514,7 @@ export default function Runs({ parts }: PageProps) {
 						<button type="button" class="btn hide-narrow" onClick={() => void downloadCsv({ ...question, filter: q.value }, shownColumns, selection.value, name || 'runs')}>CSV</button>
 						<button type="button" class="btn danger" onClick={() => deleteRuns([...selection.value], after)}>Delete…</button></>}
 					<button type="button" class="btn quiet" onClick={() => { selection.value = new Set(); }}>Clear</button></div>
-				: <div class="r-foot">{total === undefined ? <span /> : <InSight lines={lines} />}
+				: <div class="r-foot">{total === undefined || tableless ? <span /> : <InSight lines={lines} />}
 					{charts && <span>{drawnIds.length} in the charts</span>}
 					{diff.value === '1' && <span>{plural(constant.size, 'column')} with one value hidden, over {count(loaded.length)} loaded runs</span>}
 					<span class="grow" /><span class="hints hide-narrow"><span><kbd>j</kbd> <kbd>k</kbd> move</span><span><kbd>space</kbd> select</span><span><kbd>v</kbd> show</span><span><kbd>b</kbd> baseline</span><span><kbd>?</kbd> all keys</span></span></div>}
