@@ -143,6 +143,7 @@ set_alias_valid(struct call *call)
 
 static const struct refusal create_refusals[] = {
 	{ "exists", RESOURCE_ALREADY_EXISTS, "Registered Model (name={name}) already exists." },
+	{ "model exists", RESOURCE_ALREADY_EXISTS, "Tried to create a prompt with name '{name}', but the name is already taken by a registered model. MLflow does not allow creating a model and a prompt with the same name." },
 	{ "prompt exists", RESOURCE_ALREADY_EXISTS, "Tried to create a registered model with name '{name}', but the name is already taken by a prompt. MLflow does not allow creating a model and a prompt with the same name." },
 	{ NULL, FAIL_NONE, NULL },
 };
@@ -281,7 +282,7 @@ static const struct endpoint model_endpoints[] = {
 	{ .method = HTTP_M_GET, .path = "mlflow/registered-models/list", .access = ACCESS_READ, .on = SERVER, .fields = search_fields, .run = search, .doc = "The same, for clients before 2.0." },
 	{ .method = HTTP_M_GET, .path = "mlflow/registered-models/get-latest-versions", READ_MODEL, .fields = latest_fields, .run = latest, .shape = SHAPE_OBJECT, .doc = "The newest version of each stage." },
 	{ .method = HTTP_M_POST, .path = "mlflow/registered-models/get-latest-versions", READ_MODEL, .fields = latest_fields, .run = latest, .shape = SHAPE_OBJECT, .doc = "The newest version of each stage." },
-	{ .method = HTTP_M_POST, .path = "mlflow/registered-models/set-tag", ONE_MODEL, .fields = set_tag_fields, .check = set_tag_valid, .sql = SQL_registered_model_set_tag, .args = "name key value @now", .shape = SHAPE_EMPTY, .doc = "Sets a tag." },
+	{ .method = HTTP_M_POST, .path = "mlflow/registered-models/set-tag", ONE_MODEL, .fields = set_tag_fields, .check = set_tag_valid, .sql = SQL_registered_model_set_tag, .args = "name key value", .shape = SHAPE_EMPTY, .doc = "Sets a tag." },
 	{ .method = HTTP_M_DELETE, .path = "mlflow/registered-models/delete-tag", ONE_MODEL, .fields = key_fields, .check = delete_tag_valid, .sql = SQL_registered_model_delete_tag, .args = "name key", .shape = SHAPE_EMPTY, .doc = "Deletes a tag; a missing one is no error." },
 	{ .method = HTTP_M_POST, .path = "mlflow/registered-models/alias", ONE_MODEL, .fields = set_alias_fields, .check = set_alias_valid, .sql = SQL_registered_model_set_alias, .args = "name alias version:int", .shape = SHAPE_EMPTY, .refusals = alias_refusals, .doc = "Points an alias to a version." },
 	{ .method = HTTP_M_DELETE, .path = "mlflow/registered-models/alias", ONE_MODEL, .fields = alias_fields, .check = alias_valid, .sql = SQL_registered_model_delete_alias, .args = "name alias", .shape = SHAPE_EMPTY, .doc = "Deletes an alias; a missing one is no error." },

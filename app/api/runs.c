@@ -97,7 +97,7 @@ static const struct field model_output_fields[] = {
 };
 static const struct field outputs_fields[] = {
 	{ .name = "run_id", .type = F_TEXT, .required = true },
-	{ .name = "models", .type = F_OBJECTS, .fields = model_output_fields },
+	{ .name = "models", .type = F_OBJECTS, .fields = model_output_fields, .required = true },
 	FIELDS_END,
 };
 

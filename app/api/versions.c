@@ -115,7 +115,7 @@ models_uri(struct call *call, struct source *s)
 	} else if (at < rest.n) {
 		s->other_name = (struct text){ rest.s, at };
 		s->other_version = text_skip(rest, at); /* with its @ */
-	} else if (!text_eq(rest, s->model_id)) {
+	} else if (rest.n == 0 || !text_eq(rest, s->model_id)) {
 		return source_invalid(call, s, "model_id");
 	}
 	return true;
@@ -149,6 +149,10 @@ source_resolve(struct call *call, struct source *s, const PGresult *r)
 			s->location = text_copy(call->arena, model_uri);
 			return true;
 		}
+		if (db_bool(r, 0, 8) && s->other_version.n > 0 && s->other_version.s[0] == '@' && db_null(r, 0, 3))
+			return call_refuse(call, INVALID_PARAMETER_VALUE, "Registered model alias %.*s not found.", TEXT_ARG(text_skip(s->other_version, 1)));
+		if (!db_bool(r, 0, 8))
+			return call_refuse(call, RESOURCE_DOES_NOT_EXIST, "Registered Model with name=%.*s not found", TEXT_ARG(s->other_name));
 		if (db_null(r, 0, 3) || db_bool(r, 0, 7))
 			return call_refuse(call, RESOURCE_DOES_NOT_EXIST, "Model Version (name=%.*s, version=%.*s) not found", TEXT_ARG(s->other_name), TEXT_ARG(s->other_version));
 		s->stored = text_format(call->arena, "models:/%.*s/%.*s", TEXT_ARG(s->other_name), TEXT_ARG(db_text(r, 0, 3)));
@@ -169,7 +173,7 @@ source_resolve(struct call *call, struct source *s, const PGresult *r)
 		if (s->model_id.n > 0 && within(s->given, model_uri))
 			return true;
 		if (s->model_id.n == 0 && s->run_id.n > 0 && run_uri.s == NULL)
-			return call_refuse(call, RESOURCE_DOES_NOT_EXIST, "Run with id=%.*s not found", TEXT_ARG(s->run_id));
+			return call_refuse(call, INVALID_PARAMETER_VALUE, "Run with id=%.*s not found", TEXT_ARG(s->run_id));
 		if (s->model_id.n == 0 && s->run_id.n > 0 && within(s->given, run_uri))
 			return true;
 		return source_invalid(call, s, s->model_id.n > 0 ? "model_id" : "run_id");
@@ -241,7 +245,7 @@ create(struct call *call)
 			return FAILED;
 		}
 		if (memmem(s->given.s, s->given.n, "..", 2) != NULL || memmem(s->given.s, s->given.n, "%", 1) != NULL || text_find(s->given, '#') < s->given.n || text_find(s->given, ';') < s->given.n ||
-		    text_find(s->given, '?') < s->given.n || text_find(s->given, '\\') < s->given.n)
+		    text_find(s->given, '\\') < s->given.n || memmem(s->given.s, s->given.n, "/./", 3) != NULL || colon + 1 == s->given.n)
 			return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references present. Please provide an absolute path.", TEXT_ARG(s->given));
 	}
 	call->state = s;

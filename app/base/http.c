@@ -412,6 +412,14 @@ settle_all(void *unused)
 		settle_timer = loop_after(SETTLE_NEXT_MS, settle_all, NULL);
 }
 
+void
+http_settle(void)
+{
+	for (struct conn *c = conns; c != NULL; c = c->after)
+		if (c->unsettled != NULL)
+			settle(c, false);
+}
+
 static void
 settle_later(struct work *w)
 {

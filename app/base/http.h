@@ -83,6 +83,8 @@ struct http_reply {
 };
 /* Whole reply. Takes the buffer's memory over (body may be an empty buf). Exactly one http_reply*() per request. */
 void http_reply(struct http_request *, const struct http_reply *, struct buf *body);
+/* Looks now, not at the next tick, whose last byte was acknowledged: calls settled() of those. */
+void http_settle(void);
 /* Bytes that outlive the process's requests (embedded assets). */
 void http_reply_static(struct http_request *, const struct http_reply *, struct text body);
 /* `length` bytes of fd from `offset` by sendfile (copied on TLS); takes fd over and closes it. Range and conditions are the caller's. */

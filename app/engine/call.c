@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include <openssl/evp.h>
-
 #include "base/jobs.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/engine.h"
 #include "engine/guard.h"
+#include "engine/repeat.h"
 #include "engine/route.h"
 #include "engine/stats.h"
 #include "sql_queries.h"
@@ -168,35 +167,6 @@ clock_us(void)
 
 /* ---- replies ---- */
 
-/* A create whose answer was acknowledged is done with: its row goes, so that an equal request is an honest second call. */
-struct answered {
-	struct db_op op;
-	unsigned char key[32];
-	struct db_param param;
-};
-
-static void
-answered_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
-{
-	(void)result;
-	(void)outcome; /* a row that stays is dropped by age */
-	free(op->user);
-}
-
-static void
-reply_settled(void *user, bool acknowledged)
-{
-	struct answered *a = user;
-
-	if (!acknowledged) {
-		free(a);
-		return;
-	}
-	a->param = (struct db_param){ .bytes = a->key, .n = sizeof(a->key) };
-	a->op = (struct db_op){ .statement = SQL_repeat_answered, .params = &a->param, .param_count = 1, .order = { (const char *)a->key, sizeof(a->key) }, .done = answered_done, .user = a };
-	db_write(&a->op);
-}
-
 static void
 reply_send(struct call *call, struct http_reply *reply)
 {
@@ -204,14 +174,7 @@ reply_send(struct call *call, struct http_reply *reply)
 		return;
 	call->status = reply->status;
 	if (call->http != NULL) {
-		if (call->repeat_used && !call->repeat_forever && reply->status < 300) {
-			struct answered *a = calloc(1, sizeof(*a));
-
-			PRECOND(a != NULL);
-			memcpy(a->key, call->repeat_key, sizeof(a->key));
-			reply->settled = reply_settled;
-			reply->settled_user = a;
-		}
+		repeat_reply(call, reply);
 		http_reply(call->http, reply, &call->out);
 		call->out = (struct buf){ 0 };
 	}
@@ -445,40 +408,6 @@ call_submit_read(struct call *call, struct db_op *op)
 }
 
 /* ---- a row's SQL ---- */
-
-static void
-repeat_key(struct call *call)
-{
-	static const char version[] = "tallyd repeat 1";
-	struct text given = call->http != NULL ? http_header(call->http, "Idempotency-Key") : TEXT_NONE;
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	unsigned n = 0;
-
-	PRECOND(md != NULL);
-	PRECOND(EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1);
-	EVP_DigestUpdate(md, version, sizeof(version));
-	EVP_DigestUpdate(md, call->principal.s, call->principal.n);
-	EVP_DigestUpdate(md, "\0", 1);
-	EVP_DigestUpdate(md, call->endpoint->path, strlen(call->endpoint->path) + 1);
-	if (given.n > 0) {
-		EVP_DigestUpdate(md, "key", 4);
-		EVP_DigestUpdate(md, given.s, given.n);
-		call->repeat_forever = true;
-	} else {
-		EVP_DigestUpdate(md, call->body.s, call->body.n);
-	}
-	EVP_DigestFinal_ex(md, call->repeat_key, &n);
-	EVP_MD_CTX_free(md);
-	call->repeat_used = true;
-}
-
-struct db_param
-call_repeat_param(struct call *call)
-{
-	if (!call->repeat_used)
-		repeat_key(call);
-	return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
-}
 
 /* A bound field (or path variable) as a parameter. */
 static bool
@@ -822,6 +751,7 @@ void
 engine_prepare(int workers)
 {
 	stats_prepare(workers);
+	repeat_prepare();
 }
 
 void

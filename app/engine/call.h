@@ -36,6 +36,7 @@ struct call {
 	struct fail fail;
 	struct text body; /* raw JSON body, copied */
 	unsigned char repeat_key[32];
+	uint64_t repeat_hash; /* of the request, whichever repetition it is */
 	bool repeat_forever; /* Idempotency-Key was sent */
 	bool repeat_used;
 	struct db_op op;

@@ -70,10 +70,13 @@ begin
   returning id into v_id;
   if v_id is null then
     delete from repeats where key = repeat_key;
-    fail := case when exists (
+    fail := case exists (
         select from registered_models m join registered_model_tags t on t.model = m.id
          where m.workspace = 'default' and m.name = new_name and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true'
-      ) then 'prompt exists' else 'exists' end;
+      )::text || exists (select from jsonb_array_elements(tags) t where t ->> 'key' = 'mlflow.prompt.is_prompt' and lower(t ->> 'value') = 'true')::text
+      when 'truefalse' then 'prompt exists'
+      when 'falsetrue' then 'model exists'
+      else 'exists' end;
     return;
   end if;
   insert into registered_model_tags (model, key, value)

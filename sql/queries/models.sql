@@ -42,13 +42,7 @@ with m as (delete from registered_models x where x.workspace = 'default' and x.n
 select id as _id from m;
 
 -- name: registered_model_set_tag
-with m as (
-    update registered_models x
-       set last_update_time = $4::bigint
-     where x.workspace = 'default'
-       and x.name = $1::text
-    returning x.id
-  )
+with m as (select x.id from registered_models x where x.workspace = 'default' and x.name = $1::text)
 , t as (
     insert into registered_model_tags (model, key, value)
     select m.id, $2::text, coalesce($3::text, '') from m
@@ -69,7 +63,7 @@ with m as (select x.id from registered_models x where x.workspace = 'default' an
     select m.id, $2::text, v.version from m, v
         on conflict (model, alias) do update set version = excluded.version
   )
-select case when not exists (select from m) then 'no model' when not exists (select from v) then 'no version' end as fail;
+select case when not exists (select from m) or not exists (select from v) then 'no version' end as fail;
 
 -- name: registered_model_delete_alias
 with m as (select x.id from registered_models x where x.workspace = 'default' and x.name = $1::text)
@@ -113,6 +107,7 @@ select (select r.artifact_uri from runs r where r.run_id = $1::text) as run_uri
      , (select l.source_run_id from logged_models l where l.model_id = $2::text and l.deleted_time is null) as model_run
      , o.version::text as version, coalesce(nullif(o.storage_location, ''), o.source) as location, o.run_id, o.model_id
      , exists (select from registered_models m join registered_model_tags t on t.model = m.id where m.workspace = 'default' and m.name = $3::text and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true') as is_prompt
+     , exists (select from registered_models m where m.workspace = 'default' and m.name = $3::text) as is_model
   from (select 1) one
   left join lateral (
          select v.*

@@ -1,0 +1,152 @@
+/*
+ * Creates that come twice (design.md, Repeats). MLflow's client repeats a POST whose answer got lost, byte for byte and without a key. Each create therefore leaves a row in `repeats` under the hash of
+ * principal, path and body; the row goes once the client's kernel acknowledged the answer. An equal request that finds a row gets the first answer; without one it is an honest second call.
+ * Between the acknowledgement and the commit of the row's removal an honest second call may come, on any worker: workers share a table of keys that were answered, and how often. The n-th equal call
+ * of one key has a row of its own.
+ */
+#include "engine/repeat.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <openssl/evp.h>
+
+#include "base/log.h"
+#include "sql_queries.h"
+
+#define SLOTS 8192
+
+struct slot {
+	_Atomic uint64_t hash;
+	_Atomic uint64_t answered;
+};
+
+/* Shared by all workers. A slot taken over by another key only means that the row in the database decides alone. */
+static struct slot *slots;
+
+/* One answered create, until its row's removal is committed. */
+struct answered {
+	struct db_op op;
+	unsigned char key[32];
+	uint64_t hash;
+	struct db_param param;
+};
+
+void
+repeat_prepare(void)
+{
+	void *p = mmap(NULL, SLOTS * sizeof(struct slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p != MAP_FAILED)
+		slots = p;
+}
+
+static uint64_t
+answered_before(uint64_t hash)
+{
+	struct slot *s;
+
+	if (slots == NULL)
+		return 0;
+	s = &slots[hash % SLOTS];
+	return atomic_load(&s->hash) == hash ? atomic_load(&s->answered) : 0;
+}
+
+static void
+answered_count(uint64_t hash)
+{
+	struct slot *s;
+
+	if (slots == NULL)
+		return;
+	s = &slots[hash % SLOTS];
+	if (atomic_load(&s->hash) != hash) {
+		atomic_store(&s->answered, 0);
+		atomic_store(&s->hash, hash);
+	}
+	atomic_fetch_add(&s->answered, 1);
+}
+
+static void
+digest(unsigned char out[32], struct call *call, struct text given, uint64_t nth)
+{
+	static const char version[] = "tallyd repeat 1";
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned n = 0;
+
+	PRECOND(md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1);
+	EVP_DigestUpdate(md, version, sizeof(version));
+	EVP_DigestUpdate(md, &nth, sizeof(nth));
+	EVP_DigestUpdate(md, call->principal.s, call->principal.n);
+	EVP_DigestUpdate(md, "", 1);
+	EVP_DigestUpdate(md, call->endpoint->path, strlen(call->endpoint->path) + 1);
+	if (given.n > 0) {
+		EVP_DigestUpdate(md, "key", 4);
+		EVP_DigestUpdate(md, given.s, given.n);
+	} else {
+		EVP_DigestUpdate(md, call->body.s, call->body.n);
+	}
+	EVP_DigestFinal_ex(md, out, &n);
+	EVP_MD_CTX_free(md);
+}
+
+struct db_param
+call_repeat_param(struct call *call)
+{
+	struct text given;
+	uint64_t nth;
+
+	if (call->repeat_used)
+		return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
+	given = call->http != NULL ? http_header(call->http, "Idempotency-Key") : TEXT_NONE;
+	call->repeat_used = true;
+	call->repeat_forever = given.n > 0;
+	digest(call->repeat_key, call, given, 0);
+	memcpy(&call->repeat_hash, call->repeat_key, sizeof(call->repeat_hash));
+	if (!call->repeat_forever) {
+		http_settle(); /* what was acknowledged by now counts */
+		nth = answered_before(call->repeat_hash);
+		if (nth > 0)
+			digest(call->repeat_key, call, given, nth);
+	}
+	return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
+}
+
+static void
+removed(struct db_op *op, PGresult *result, enum db_outcome outcome)
+{
+	(void)result;
+	(void)outcome; /* a row that stays is dropped by age */
+	free(op->user);
+}
+
+static void
+settled(void *user, bool acknowledged)
+{
+	struct answered *a = user;
+
+	if (!acknowledged) {
+		free(a);
+		return;
+	}
+	answered_count(a->hash);
+	a->param = (struct db_param){ .bytes = a->key, .n = sizeof(a->key) };
+	a->op = (struct db_op){ .statement = SQL_repeat_answered, .params = &a->param, .param_count = 1, .order = { (const char *)a->key, sizeof(a->key) }, .done = removed, .user = a };
+	db_write(&a->op);
+}
+
+void
+repeat_reply(struct call *call, struct http_reply *reply)
+{
+	struct answered *a;
+
+	if (!call->repeat_used || call->repeat_forever || reply->status >= 300)
+		return;
+	a = calloc(1, sizeof(*a));
+	PRECOND(a != NULL);
+	memcpy(a->key, call->repeat_key, sizeof(a->key));
+	a->hash = call->repeat_hash;
+	reply->settled = settled;
+	reply->settled_user = a;
+}

@@ -1,0 +1,8 @@
+#ifndef ENGINE_REPEAT_H
+#define ENGINE_REPEAT_H
+#include "engine/call.h"
+/* In the parent, before the workers are forked. */
+void repeat_prepare(void);
+/* The reply of a create is about to be sent: the row goes once the peer acknowledged it. */
+void repeat_reply(struct call *, struct http_reply *);
+#endif
