@@ -377,15 +377,16 @@ settle(struct conn *c, bool broken)
 {
 	struct unsettled **at = &c->unsettled;
 	int64_t now_ms = loop_now_ms();
-	int64_t unacked = broken ? -1 : link_unacked(c->link);
-	bool alive = !broken && (unacked > 0 || link_state(c->link) != LINK_GONE);
+	/* A peer that read the answer and closed (FIN) has acknowledged it; one that reset has not. */
+	int64_t unacked = link_unacked(c->link);
+	/* Asked in this order: a reset that comes between the two empties the queue as well. */
+	bool whole = link_state(c->link) != LINK_GONE;
+	bool alive = !broken && whole;
 
 	while (*at != NULL) {
 		struct unsettled *u = *at;
-		bool arrived = alive && unacked >= 0 && c->out_first == NULL && c->sent - (uint64_t)unacked >= u->end;
+		bool arrived = whole && unacked >= 0 && c->sent - (uint64_t)unacked >= u->end;
 
-		if (alive && !arrived && unacked >= 0 && c->sent - (uint64_t)unacked >= u->end)
-			arrived = true;
 		if (!arrived && alive && now_ms - u->since_ms < SETTLE_GIVE_UP_MS) {
 			at = &u->next;
 			continue;
@@ -1629,6 +1630,9 @@ http_ready(void *conn, int bits, bool trouble)
 		enum link_state state = link_state(c->link);
 
 		c->readable = true;
+		/* A FIN comes with the acknowledgement of all that its sender read; once our own FIN is out, it can no longer be asked for. */
+		if (state == LINK_HALF && c->unsettled != NULL)
+			settle(c, false);
 		if (state == LINK_GONE)
 			c->broken = true;
 		else if (state == LINK_HALF && c->work != NULL && c->work->whole)
