@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 import charts from './charts.mjs';
+import viewers from './viewers.mjs';
 
 const BASE = (process.env.BASE ?? 'http://127.0.0.1:5000/').replace(/\/?$/, '/');
 const OUT = resolve(process.env.OUT ?? 'out');
@@ -484,6 +485,12 @@ await test('speed: first rows, biggest experiment', async () => {
 await test('charts, compare and contour on their numbers', async () => {
 	const it = await open('/experiments');
 	await charts(it.page, BASE, (ok, words) => assert.ok(ok, words));
+	await it.done();
+});
+
+await test('viewers show each kind of file', async () => {
+	const it = await open('/experiments');
+	await viewers(it.page, BASE, (ok, words) => assert.ok(ok, words));
 	await it.done();
 });
 
