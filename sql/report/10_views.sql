@@ -18,6 +18,12 @@ return case
 end;
 comment on function report.direction_of(text) is 'Whether less (min) or more (max) of a metric is better, guessed from its name. The experiment tag tallyd.direction.NAME with the value min or max overrides it in report.metrics.';
 
+-- No exception block, which a parallel query may not have: lengths are bounded so that no spelling over- or underflows.
+create or replace function report.number_of(value text) returns double precision
+language sql immutable strict parallel safe
+return case when value ~ '^\s*[+-]?(\d{1,200}\.?\d{0,200}|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$' then value::double precision end;
+comment on function report.number_of(text) is 'A text as a number; null when it is none, has more than 200 digits on a side of the point, or an exponent of more than two digits.';
+
 create or replace view report.experiments as
 select e.id as experiment_id
      , e.name as experiment
@@ -122,7 +128,7 @@ select r.run_id
      , p.experiment_id
      , k.key
      , p.value
-     , public.number_of(p.value) as number
+     , report.number_of(p.value) as number
      , report.instant(p.start_time) as run_started_at
      , case r.status when 1 then 'RUNNING' when 2 then 'SCHEDULED' when 3 then 'FINISHED' when 4 then 'FAILED' when 5 then 'KILLED' end as status
      , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted

@@ -38,7 +38,6 @@ begin
     grant usage on schema report to tallyd_report;
     grant select on all tables in schema report to tallyd_report;
     grant execute on all functions in schema report to tallyd_report;
-    grant execute on function public.number_of(text) to tallyd_report;
   end if;
 end
 $$;

@@ -84,8 +84,8 @@ select run, key_id, 0, count(*), min(step), max(step), 1, min(timestamp)
  where run % 2 = 1
  group by run, key_id;
 
-insert into latest_metrics (run, key_id, deleted, experiment_id, value, step, timestamp, start_time, run_rank)
-select run, key_id, lifecycle = 1, experiment_id, value, step, timestamp, start_time, run_rank_of(run_id)
+insert into latest_metrics (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+select run, key_id, lifecycle = 1, experiment_id, value, value, step, timestamp, start_time, run_rank_of(run_id)
   from points
  where step = 49;
 

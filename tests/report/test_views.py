@@ -188,6 +188,13 @@ def test_direction_is_guessed_from_the_name(reporter, key, want):
     assert rows(reporter, "select report.direction_of(%s)", key) == [(want,)]
 
 
+@pytest.mark.parametrize("text, want", [("0.5", 0.5), (" -1e3 ", -1000.0), (".5", 0.5), ("5.", 5.0), ("+7", 7.0), ("9" * 200 + "e99", float("9" * 200 + "e99")), ("0." + "0" * 199 + "1e-99", 1e-299),
+                                        ("adam", None), ("", None), ("1e400", None), ("1" * 400, None), ("0x10", None), ("NaN", None), ("inf", None), ("1,5", None), ("1e", None), ("١", None)])
+def test_numbers_in_params(reporter, text, want):
+    got = rows(reporter, "select report.number_of(%s)", text)[0][0]
+    assert got is want if want is None else got == pytest.approx(want, rel=1e-15)
+
+
 # The role.
 
 
