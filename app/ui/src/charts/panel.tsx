@@ -22,6 +22,7 @@ import './charts.css';
 
 const BUCKETS = 320;
 const SECTION_MAX = 48;
+const KEYS = 2000;
 const LIVE_MS = 1000;
 
 export interface ChartsPanelProps {
@@ -55,18 +56,36 @@ export default function ChartsPanel(props: ChartsPanelProps): JSX.Element {
 		.join('\0');
 	const runs = useMemo(() => props.runs.slice(0, RUNS_MAX).map((r) => chartRun(r, baseline)), [ids, names, baseline]);
 	const experiments = props.experimentIds.join(',');
-	const [more, setMore] = useState<string[]>([]);
+	const [first, setFirst] = useState<{ keys: string[]; total: number }>({ keys: [], total: 0 });
+	const [found, setFound] = useState<string[]>([]);
+	const search = query.value.get('m') ?? '';
 
 	useEffect(() => {
 		const abort = new AbortController();
-		if (experiments)
-			metricKeysOf(experiments.split(','), '', 2000, abort.signal).then(
-				(a) => setMore(a.keys),
-				() => undefined,
-			);
+		if (experiments) metricKeysOf(experiments.split(','), '', KEYS, abort.signal).then(setFirst, () => undefined);
 		return () => abort.abort();
 	}, [experiments]);
-	const keys = useMemo(() => [...new Set([...props.metricKeys, ...more])], [props.metricKeys.join('\0'), more]);
+	/* More keys than were fetched: the server looks through all of them for the longest plain part of the expression. */
+	const beyond = first.total > first.keys.length;
+	useEffect(() => {
+		setFound([]);
+		const plain = (search.match(/[\w/ -]+/g) ?? []).sort((a, b) => b.length - a.length)[0];
+		if (!beyond || !plain || !experiments) return;
+		const abort = new AbortController();
+		const timer = setTimeout(
+			() =>
+				metricKeysOf(experiments.split(','), plain, KEYS, abort.signal).then(
+					(a) => setFound(a.keys),
+					() => undefined,
+				),
+			250,
+		);
+		return () => {
+			clearTimeout(timer);
+			abort.abort();
+		};
+	}, [search, beyond, experiments]);
+	const keys = useMemo(() => [...new Set([...props.metricKeys, ...first.keys, ...found])], [props.metricKeys.join('\0'), first, found]);
 
 	return (
 		<div class="charts" data-charts={kind}>
@@ -88,7 +107,15 @@ export default function ChartsPanel(props: ChartsPanelProps): JSX.Element {
 			{!runs.length ? (
 				<NoChart height={160}>No runs are shown in the charts. Select runs in the table, or change the filter.</NoChart>
 			) : kind === 'curves' ? (
-				<Curves runs={runs} keys={keys} />
+				<>
+					<Curves runs={runs} keys={keys} />
+					{beyond && (
+						<p class="chart-note">
+							{keys.length.toLocaleString('en-US')} of {first.total.toLocaleString('en-US')} metrics are listed; the search looks through
+							all of them.
+						</p>
+					)}
+				</>
 			) : (
 				<Across kind={kind as ExploreKind} ids={ids} experiments={experiments} baseline={baseline} />
 			)}
