@@ -2,11 +2,13 @@
  * For work on the page without the C server: serves dist/ with the same headers, passes MLflow's endpoints on to a real
  * `mlflow server`, and answers tallyd's own endpoints from it. Not fast, not complete, never shipped.
  *   node dev/fake.mjs <port> <address of mlflow server> [prefix]
+ * With OWN=1 the address is a tallyd, and everything but the page itself goes there.
  * Experiment 900000 is made up: 100,000 runs and 12,000 metric keys.
  */
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, resolve } from 'node:path';
+import { Readable } from 'node:stream';
 
 const [port = '7500', upstream = 'http://127.0.0.1:7501', prefix = ''] = process.argv.slice(2);
 const dist = resolve(import.meta.dirname, '../dist');
@@ -229,6 +231,17 @@ createServer(async (req, res) => {
 		chunks.push(chunk);
 	const body = Buffer.concat(chunks);
 	try {
+		if (process.env.OWN && /^\/((ajax-)?api\/|get-artifact)/.test(path)) {
+			const headers = Object.fromEntries(Object.entries(req.headers).filter(([name]) => /^(content-type|range|accept)$/.test(name)));
+			const answer = await fetch(upstream + path + url.search, { method: req.method, headers, body: body.length ? body : undefined });
+			const kept = Object.fromEntries([...answer.headers].filter(([name]) => /^content-(type|range|disposition)$|^accept-ranges$/.test(name)));
+			res.writeHead(answer.status, kept);
+			if (answer.body)
+				Readable.fromWeb(answer.body).on('error', () => res.destroy()).pipe(res);
+			else
+				res.end();
+			return;
+		}
 		const mine = /^\/(?:ajax-)?api\/2\.0\/tallyd\/(.*)$/.exec(path);
 		if (mine?.[1] === 'live') {
 			res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });

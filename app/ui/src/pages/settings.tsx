@@ -10,8 +10,9 @@ import { setTheme, themeChosen, type Theme } from '../state/theme';
 interface Info {
 	version: string;
 	schema_version: number | string;
-	database: string;
+	mlflow_version?: string;
 	artifact_root: string;
+	artifacts_destination?: string;
 	workers: number;
 }
 
@@ -35,8 +36,9 @@ export default function Settings() {
 						<table class="kv"><tbody>
 							<tr><th>Version</th><td>{info.data?.version}</td></tr>
 							<tr><th>Schema</th><td>{info.data?.schema_version}</td></tr>
-							<tr><th>Database</th><td>{info.data?.database}</td></tr>
+							<tr><th>Speaks as MLflow</th><td>{info.data?.mlflow_version}</td></tr>
 							<tr><th>Artifact root</th><td>{info.data && <CopyLine text={info.data.artifact_root} label="artifact root" />}</td></tr>
+							{info.data?.artifacts_destination && <tr><th>Artifacts kept in</th><td><CopyLine text={info.data.artifacts_destination} label="artifacts destination" /></td></tr>}
 							<tr><th>Workers</th><td>{info.data?.workers}</td></tr>
 						</tbody></table>
 					)}
