@@ -21,7 +21,7 @@ comment on function report.direction_of(text) is 'Whether less (min) or more (ma
 -- No exception block, which a parallel query may not have: lengths are bounded so that no spelling over- or underflows.
 create or replace function report.number_of(value text) returns double precision
 language sql immutable strict parallel safe
-return case when value ~ '^\s*[+-]?(\d{1,200}\.?\d{0,200}|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$' then value::double precision end;
+return case when value ~ '^\s*[+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$' then value::double precision end;
 comment on function report.number_of(text) is 'A text as a number; null when it is none, has more than 200 digits on a side of the point, or an exponent of more than two digits.';
 
 create or replace view report.experiments as
