@@ -282,7 +282,8 @@ store(int at, const char *value, const char *where)
 		}
 		__attribute__((fallthrough));
 	case K_TEXT:
-		text = keep(value);
+		/* Later checks fill what is empty: nothing is lost then. */
+		text = value[0] != '\0' ? keep(value) : "";
 		memcpy(field, &text, sizeof(text));
 		break;
 	}

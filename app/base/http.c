@@ -377,12 +377,15 @@ settle(struct conn *c, bool broken)
 {
 	struct unsettled **at = &c->unsettled;
 	int64_t now_ms = loop_now_ms();
-	/* A peer that read the answer and closed (FIN) has acknowledged it; one that reset has not. */
-	int64_t unacked = link_unacked(c->link);
-	/* Asked in this order: a reset that comes between the two empties the queue as well. */
-	bool whole = link_state(c->link) != LINK_GONE;
-	bool alive = !broken && whole;
+	int64_t unacked;
+	bool whole, alive;
 
+	if (c->unsettled == NULL)
+		return;
+	/* A peer that read the answer and closed (FIN) has acknowledged it; one that reset has not. Asked in this order: a reset in between empties the queue as well. */
+	unacked = link_unacked(c->link);
+	whole = link_state(c->link) != LINK_GONE;
+	alive = !broken && whole;
 	while (*at != NULL) {
 		struct unsettled *u = *at;
 		bool arrived = whole && unacked >= 0 && c->sent - (uint64_t)unacked >= u->end;

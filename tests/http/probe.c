@@ -333,11 +333,23 @@ refuse(int status, const char *why, struct buf *out)
 static const struct http_handler probe_handler = { .head = head, .body = piece, .complete = complete, .gone = gone, .refuse = refuse };
 
 void
-engine_start(void)
+engine_start(int worker)
 {
+	(void)worker;
 	if (getenv("PROBE_DIES") != NULL)
 		_exit(3);
 	http_setup(&probe_handler);
+}
+
+void
+engine_prepare(int workers)
+{
+	(void)workers;
+}
+
+void
+engine_drain(void)
+{
 }
 
 void
