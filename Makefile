@@ -27,7 +27,7 @@ endif
 
 MACHINE := $(shell uname -m)
 FLAVOUR := $(if $(SAN),san-)$(notdir $(firstword $(CC)))
-B := build/$(FLAVOUR)
+B := build/$(if $(FUZZING),fuzz,$(FLAVOUR))
 G := build/generated
 TALLYD := $(if $(SAN),$(B)/tallyd,tallyd)
 
@@ -41,7 +41,7 @@ else
 COMMON += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-clash-protection $(if $(filter x86_64,$(MACHINE)),-fcf-protection)
 LINK = -static-libgcc -static-libstdc++
 endif
-COMMON += $(COMMON_EXTRA)
+COMMON += $(if $(FUZZING),-fsanitize=fuzzer-no-link) $(COMMON_EXTRA)
 LINK += -pie -rdynamic -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--wrap=sigaction,--wrap=epoll_create $(LDFLAGS_EXTRA)
 
 PQ_CFLAGS := $(shell pkg-config --cflags libpq 2>/dev/null)
@@ -186,7 +186,7 @@ check:
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS = $(FUZZ_SOURCES:tests/fuzz/%.c=$(B)/fuzz/%)
 fuzz:
-	$(MAKE) CC="$(if $(findstring clang,$(CC)),$(CC),clang)" SAN=1 B=build/fuzz COMMON_EXTRA=-fsanitize=fuzzer-no-link fuzz-run
+	$(MAKE) CC="$(if $(findstring clang,$(CC)),$(CC),clang)" SAN=1 FUZZING=1 fuzz-run
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libtallyd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_APP) -c -o $@.o $<
@@ -204,7 +204,9 @@ routes: $(TALLYD)
 lint:
 	sh tests/lint.sh
 
-deb: tallyd
+deb:
+	$(MAKE) ui
+	$(MAKE) tallyd
 	deploy/deb/build
 
 install: $(TALLYD)
