@@ -51,24 +51,28 @@ def create(t):
 
 
 def change(t):
-    t.post("to change", "logged-models", {"experiment_id": "${exp}", "name": "change"}, save={"lm": "model.info.model_id"})
-    one = "logged-models/${lm}"
-    for word, body in (("ready", {"status": "LOGGED_MODEL_READY"}), ("failed", {"status": "LOGGED_MODEL_UPLOAD_FAILED"}), ("pending", {"status": "LOGGED_MODEL_PENDING"}), ("by number", {"status": 2}), ("unknown", {"status": "READY"}), ("number 9", {"status": 9}), ("without status", {}),
-                       ("unspecified", {"status": "LOGGED_MODEL_STATUS_UNSPECIFIED"}), ("null", {"status": None}), ("list", {"status": []})):
+    for name in ("lm", "lm_wrong"):
+        t.post(f"{name} to change", "logged-models", {"experiment_id": "${exp}", "name": "change"}, save={name: "model.info.model_id"})
+    one, wrong = "logged-models/${lm}", "logged-models/${lm_wrong}"
+    for word, body in (("ready", {"status": "LOGGED_MODEL_READY"}), ("failed", {"status": "LOGGED_MODEL_UPLOAD_FAILED"}), ("pending", {"status": "LOGGED_MODEL_PENDING"}), ("by number", {"status": 2})):
         t.patch(f"finalize {word}", one, {"model_id": "${lm}", **body})
         t.get(f"finalize {word}, then get", one)
+    for word, body in (("unknown", {"status": "READY"}), ("number 9", {"status": 9}), ("without status", {}), ("unspecified", {"status": "LOGGED_MODEL_STATUS_UNSPECIFIED"}), ("null", {"status": None}), ("list", {"status": []})):
+        t.patch(f"finalize wrong {word}", wrong, {"model_id": "${lm_wrong}", **body})
     t.patch("finalize without id", one, {"status": "LOGGED_MODEL_READY"})
     t.patch("finalize other id", one, {"model_id": "m-" + "0" * 32, "status": "LOGGED_MODEL_READY"})
     t.patch("finalize unknown model", "logged-models/m-" + "0" * 32, {"model_id": "m-" + "0" * 32, "status": "LOGGED_MODEL_READY"})
-    for word, params in (("two", [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]), ("again", [{"key": "a", "value": "1"}]), ("changed", [{"key": "a", "value": "2"}]), ("none", []), ("without key", [{"value": "1"}]), ("without value", [{"key": "nv"}]), ("long", [{"key": "l", "value": "v" * 6001}]),
-                         ("number", [{"key": "n", "value": 5}]), ("string", "abc")):
+    for word, params in (("two", [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]), ("again", [{"key": "a", "value": "1"}]), ("changed", [{"key": "a", "value": "2"}]), ("none", []), ("without value", [{"key": "nv"}])):
         t.post(f"params {word}", one + "/params", {"model_id": "${lm}", "params": params})
+    for word, params in (("without key", [{"value": "1"}]), ("long", [{"key": "l", "value": "v" * 6001}]), ("number", [{"key": "n", "value": 5}]), ("string", "abc")):
+        t.post(f"params wrong {word}", wrong + "/params", {"model_id": "${lm_wrong}", "params": params})
     t.post("params without id", one + "/params", {"params": [{"key": "c", "value": "1"}]})
     t.post("params of unknown", "logged-models/m-" + "0" * 32 + "/params", {"model_id": "m-" + "0" * 32, "params": [{"key": "c", "value": "1"}]})
     t.get("params, then get", one)
-    for word, tags in (("two", [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]), ("again", [{"key": "a", "value": "2"}]), ("none", []), ("without key", [{"value": "1"}]), ("without value", [{"key": "nv"}]), ("long", [{"key": "l", "value": "v" * 8001}]), ("long key", [{"key": "l" * 251, "value": "v"}]),
-                       ("twice in one", [{"key": "d", "value": "1"}, {"key": "d", "value": "2"}]), ("odd key", [{"key": "a//b", "value": "1"}]), ("string", "abc"), ("slash key", [{"key": "x/y", "value": "1"}]), ("space key", [{"key": "x y", "value": "1"}])):
+    for word, tags in (("two", [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]), ("again", [{"key": "a", "value": "2"}]), ("none", []), ("without value", [{"key": "nv"}]), ("twice in one", [{"key": "d", "value": "1"}, {"key": "d", "value": "2"}]), ("slash key", [{"key": "x/y", "value": "1"}]), ("space key", [{"key": "x y", "value": "1"}])):
         t.patch(f"tags {word}", one + "/tags", {"model_id": "${lm}", "tags": tags})
+    for word, tags in (("without key", [{"value": "1"}]), ("long", [{"key": "l", "value": "v" * 8001}]), ("long key", [{"key": "l" * 251, "value": "v"}]), ("odd key", [{"key": "a//b", "value": "1"}]), ("string", "abc")):
+        t.patch(f"tags wrong {word}", wrong + "/tags", {"model_id": "${lm_wrong}", "tags": tags})
     t.patch("tags without id", one + "/tags", {"tags": [{"key": "c", "value": "1"}]})
     t.patch("tags of unknown", "logged-models/m-" + "0" * 32 + "/tags", {"model_id": "m-" + "0" * 32, "tags": [{"key": "c", "value": "1"}]})
     t.get("tags, then get", one)
@@ -76,7 +80,7 @@ def change(t):
     t.delete("delete tag again", one + "/tags/a")
     t.send("delete tag without body", "DELETE", one + "/tags/b")
     t.delete("delete tag with space", one + "/tags/x%20y")
-    t.delete("delete tag with slash", one + "/tags/x%2Fy", compare="status")
+    t.delete("delete tag with slash", wrong + "/tags/x%2Fy", compare="status")
     t.delete("delete tag of unknown", "logged-models/m-" + "0" * 32 + "/tags/a")
     t.get("deleted tags, then get", one)
 
@@ -84,9 +88,13 @@ def change(t):
 def metrics(t):
     t.post("to measure", "logged-models", {"experiment_id": "${exp}", "name": "measured", "source_run_id": "${run}"}, save={"lm_m": "model.info.model_id"})
     good = {"run_id": "${run}", "key": "acc", "value": 0.5, "timestamp": 5, "step": 1, "model_id": "${lm_m}"}
-    for word, change in (("first", {}), ("repeated", {}), ("later", {"step": 2, "value": 0.7}), ("same step", {"value": 0.9}), ("with dataset", {"dataset_name": "d", "dataset_digest": "x", "key": "ds"}), ("with dataset name alone", {"dataset_name": "d", "key": "dn"}), ("nan", {"key": "nan", "value": "NaN"}),
-                         ("inf", {"key": "inf", "value": "Infinity"}), ("of unknown model", {"model_id": "m-" + "0" * 32, "key": "um"}), ("of empty model", {"model_id": "", "key": "em"})):
+    for word, change in (("first", {}), ("repeated", {}), ("later", {"step": 2, "value": 0.7}), ("with dataset", {"dataset_name": "d", "dataset_digest": "x", "key": "ds"}), ("nan", {"key": "nan", "value": "NaN"}),
+                         ("inf", {"key": "inf", "value": "Infinity"}), ("of empty model", {"model_id": "", "key": "em"})):
         t.post(f"metric {word}", "runs/log-metric", {**good, **change})
+    t.post("run for wrong ones", "runs/create", {"experiment_id": "${exp}", "start_time": 1, "run_name": "w"}, save={"wrong": "run.info.run_id"})
+    t.post("model for wrong ones", "logged-models", {"experiment_id": "${exp}", "name": "w"}, save={"lm_w": "model.info.model_id"})
+    for word, change in (("once", {}), ("same step", {"value": 0.9}), ("with dataset name alone", {"dataset_name": "d", "key": "dn"}), ("of unknown model", {"model_id": "m-" + "0" * 32, "key": "um"})):
+        t.post(f"metric wrong {word}", "runs/log-metric", {**good, "run_id": "${wrong}", "model_id": "${lm_w}", **change})
     t.post("metrics in batch", "runs/log-batch", {"run_id": "${run}", "metrics": [{"key": "b1", "value": 1, "timestamp": 5, "step": 0, "model_id": "${lm_m}"}, {"key": "b2", "value": 2, "timestamp": 5, "step": 0, "model_id": "${lm_m}", "dataset_name": "d", "dataset_digest": "x"}, {"key": "b3", "value": 3, "timestamp": 5}]})
     t.get("metrics of model", "logged-models/${lm_m}")
     t.get("metrics of run", "runs/get", {"run_id": "${run}"})
@@ -112,7 +120,7 @@ def delete(t):
 
 
 def search(t):
-    rows = [("a", "exp", 0.5, {"p": "1"}, {"team": "red"}, "LOGGED_MODEL_READY"), ("b", "exp", 0.7, {"p": "2"}, {"team": "blue"}, "LOGGED_MODEL_READY"), ("c", "exp", "NaN", {"p": "1"}, {}, None), ("d", "exp", None, {}, {"team": "red"}, "LOGGED_MODEL_UPLOAD_FAILED"), ("e", "exp2", 0.1, {"p": "1"}, {"team": "red"}, None)]
+    rows = [("a", "exp", 0.5, {"p": "1"}, {"team": "red"}, "LOGGED_MODEL_READY"), ("b", "exp", 0.7, {"p": "2"}, {"team": "blue"}, "LOGGED_MODEL_READY"), ("c", "exp", -2.5, {"p": "1"}, {}, None), ("d", "exp", None, {}, {"team": "red"}, "LOGGED_MODEL_UPLOAD_FAILED"), ("e", "exp2", 0.1, {"p": "1"}, {"team": "red"}, None)]
     t.post("search experiment", "experiments/create", {"name": "${u}-lms"}, save={"exp": "experiment_id"})
     t.post("search second experiment", "experiments/create", {"name": "${u}-lms2"}, save={"exp2": "experiment_id"})
     t.post("search run", "runs/create", {"experiment_id": "${exp}", "start_time": 1, "run_name": "r"}, save={"srun": "run.info.run_id"})

@@ -45,8 +45,9 @@ def bodies(t):
 
 
 def forms(t):
-    t.post("camel run id", "runs/set-tag", {"runId": "${run}", "key": "camel", "value": "x"})
-    t.post("camel run uuid", "runs/set-tag", {"runUuid": "${run}", "key": "camel2", "value": "x"})
+    t.post("run for camels", "runs/create", {"experiment_id": "${exp}", "start_time": 1, "run_name": "r"}, save={"camel": "run.info.run_id"})
+    t.post("camel run id", "runs/set-tag", {"runId": "${camel}", "key": "camel", "value": "x"})
+    t.post("camel run uuid", "runs/set-tag", {"runUuid": "${camel}", "key": "camel2", "value": "x"})
     t.post("both spellings", "runs/set-tag", {"runId": "${run}", "run_id": "${run}", "key": "camel3", "value": "x"})
     t.post("upper case field", "runs/set-tag", {"RUN_ID": "${run}", "key": "k", "value": "x"})
     t.post("unknown nested field", "runs/set-tag", {"run_id": "${run}", "key": "k", "value": "x", "more": {"a": [1, {"b": None}]}})
