@@ -62,12 +62,20 @@ struct key {
 	struct text name;
 };
 
+/* All sort keys of a general search, and the pieces of text made of them. */
+struct general {
+	struct key *keys;
+	size_t count;
+	struct text made, shown, order;
+};
+
 /* The walk of one sort key. */
 struct walk {
 	enum entity entity;       /* ENTITY_ATTRIBUTE: over runs */
 	const struct order *order; /* NULL: by start time descending */
 	enum fragment key, edge;  /* over alias w */
 	bool is_text, is_float, nullable, descending;
+	bool further;             /* more sort keys follow: the walks find all runs that may be on the page, a general search sorts them */
 	struct text table, key_id; /* metrics, params, tags */
 	struct text inner;        /* conditions that the walked index can serve, over w */
 	struct text inner_runs;   /* those of them that runs have too */
@@ -79,7 +87,7 @@ struct walk {
 	struct text after_key, after[3]; /* the token's values, bound: key; start time, rank, run */
 	struct buf ctes, parts;
 	size_t made;
-	struct text found;        /* rows of the ranges so far, as an expression */
+	struct text found;        /* rows of the ranges so far, as an expression; empty when none counts */
 };
 
 #define SQL(c, f, ...) \
@@ -170,6 +178,12 @@ both(struct compiler *c, struct text a, struct text b)
 	if (b.n == 0 || text_eq(b, PIECE(TRUE)))
 		return a;
 	return SQL(c, AND, a, b);
+}
+
+static struct text
+both_texts(struct compiler *c, struct text a, struct text b)
+{
+	return text_format(c->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(a), TEXT_ARG(b));
 }
 
 static struct search_param *
@@ -476,7 +490,8 @@ condition_sql(struct compiler *c, const struct condition *d, const struct view *
 	}
 	if (kind == SEARCH_RUNS && d->entity == ENTITY_DATASET) {
 		struct text left = text_is(d->key, "name") ? PIECE(DATASET_NAME) : text_is(d->key, "digest") ? PIECE(DATASET_DIGEST) : PIECE(DATASET_CONTEXT);
-		return SQL(c, DATASET, view->run, compare(c, d, left, false));
+		struct text args[] = { view->run, compare(c, d, left, false) };
+		return sql_fill(c, view->probe ? F_PROBE_DATASET : F_DATASET, args, 2);
 	}
 	if (kind == SEARCH_RUNS)
 		return run_value_sql(c, d, view);
@@ -698,42 +713,71 @@ general_after(struct compiler *c, const struct key *keys, size_t n)
 	return after;
 }
 
+static void
+general_keys(struct compiler *c, struct general *g)
+{
+	struct text comma = TEXT_NONE;
+
+	orders_complete(c);
+	g->count = c->order_count;
+	g->keys = arena_array(c->arena, c->order_count + 1, sizeof(*g->keys));
+	for (size_t i = 0; i < c->order_count; i++) {
+		struct key *k = &g->keys[i];
+		*k = general_key(c, &c->orders[i], i + 1);
+		g->made = SQL(c, K_MADE, g->made, k->expression, k->name);
+		g->shown = SQL(c, K_SHOWN, g->shown, k->name);
+		struct text args[] = { comma, k->name, k->descending ? PIECE(DESC) : PIECE(ASC) };
+		enum fragment f = k->type == KEY_FLOAT ? F_K_CLASS : !k->descending ? F_K_ASC : k->nullable ? F_K_DESC_NULLS : F_K_DESC;
+		g->order = both_texts(c, g->order, sql_fill(c, f, args, 3));
+		comma = PIECE(COMMA);
+	}
+}
+
+static void
+general_page(struct compiler *c, const struct general *g, struct text head, struct text identity, struct text from, struct text where)
+{
+	struct text after = c->continues ? general_after(c, g->keys, g->count) : PIECE(TRUE);
+	struct text offset = c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE;
+	struct text page = SQL(c, GENERAL_PAGE, g->order, bind_integer(c, c->limit), offset);
+	struct text args[] = { head, g->shown, identity, g->made, from, where, after, page };
+
+	c->query->sql = sql_fill(c, F_GENERAL, args, 8);
+	c->query->sort_columns = g->count;
+}
+
+/* Counting all active runs of an experiment needs no more than an index. */
+static bool
+count_is_simple(const struct compiler *c)
+{
+	const struct search_request *r = c->request;
+
+	return r->kind == SEARCH_RUNS && c->filter == NULL && r->experiment_count == 1 && r->view != VIEW_DELETED && r->view != VIEW_ALL && (r->readable == NULL || strcmp(r->readable, "true") == 0);
+}
+
 static bool
 compile_general(struct compiler *c)
 {
-	struct text where, identity, from, made = TEXT_NONE, shown = TEXT_NONE, order = TEXT_NONE, comma = TEXT_NONE;
-	struct key *keys;
+	struct text where, identity, from;
+	struct general g = { .count = 0 };
 
+	if (c->request->count_only && count_is_simple(c)) {
+		c->query->sql = SQL(c, COUNT_ACTIVE, bind_one(c));
+		return true;
+	}
 	if (c->request->count_only) {
 		from = general_from(c, &where, &identity);
 		c->query->sql = SQL(c, GENERAL_COUNT, keys_head(c, false), from, where);
 		return true;
 	}
-	orders_complete(c);
-	keys = arena_array(c->arena, c->order_count + 1, sizeof(*keys));
-	for (size_t i = 0; i < c->order_count; i++) {
-		struct key *k = &keys[i];
-		*k = general_key(c, &c->orders[i], i + 1);
-		made = SQL(c, K_MADE, made, k->expression, k->name);
-		shown = SQL(c, K_SHOWN, shown, k->name);
-		struct text args[] = { comma, k->name, k->descending ? PIECE(DESC) : PIECE(ASC) };
-		enum fragment f = k->type == KEY_FLOAT ? F_K_CLASS : !k->descending ? F_K_ASC : k->nullable ? F_K_DESC_NULLS : F_K_DESC;
-		order = text_format(c->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(order), TEXT_ARG(sql_fill(c, f, args, 3)));
-		comma = PIECE(COMMA);
-	}
-	if (!tokens_check(c, keys, c->order_count))
+	general_keys(c, &g);
+	if (!tokens_check(c, g.keys, g.count))
 		return false;
 	from = general_from(c, &where, &identity);
-	struct text after = c->continues ? general_after(c, keys, c->order_count) : PIECE(TRUE);
-	struct text offset = c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE;
-	struct text page = SQL(c, GENERAL_PAGE, order, bind_integer(c, c->limit), offset);
-	struct text args[] = { keys_head(c, false), shown, identity, made, from, where, after, page };
-	c->query->sql = sql_fill(c, F_GENERAL, args, 8);
-	c->query->sort_columns = c->order_count;
+	general_page(c, &g, keys_head(c, false), identity, from, where);
 	return true;
 }
 
-/* One sort key that an index has, perhaps followed by MLflow's own last keys. */
+/* A first sort key that an index has. Runs that are deleted too are walked by start time only. */
 static bool
 runs_walkable(struct compiler *c, struct walk *w)
 {
@@ -742,12 +786,13 @@ runs_walkable(struct compiler *c, struct walk *w)
 	bool by_start = c->order_count > 0 && o->attribute != NULL && o->attribute->column == F_RUN_START_TIME;
 	bool then_start = c->order_count == 2 && o[1].attribute != NULL && o[1].attribute->column == F_RUN_START_TIME && o[1].descending;
 
-	if (r->view == VIEW_DELETED || r->view == VIEW_ALL || r->count_only || r->experiment_count == 0 || r->experiment_count > EXPERIMENTS_WALKED)
+	if (r->count_only || r->experiment_count == 0 || r->experiment_count > EXPERIMENTS_WALKED)
 		return false;
-	if (c->order_count > 1 && !then_start)
-		return false;
-	if (c->order_count == 0 || (by_start && o->descending))
+	if (c->order_count == 0 || (c->order_count == 1 && by_start && o->descending))
 		return true;
+	if (r->view == VIEW_DELETED || r->view == VIEW_ALL)
+		return false;
+	w->further = c->order_count > 1 && !then_start;
 	w->order = o;
 	w->entity = o->entity;
 	w->descending = o->descending;
@@ -932,7 +977,7 @@ picked_after(struct compiler *c, const struct walk *w)
 {
 	const struct text *v = c->token.values;
 
-	if (!c->continues)
+	if (!c->continues || w->further)
 		return PIECE(TRUE);
 	if (w->order == NULL || v[0].s == NULL)
 		return w->order == NULL ? SQL(c, PICKED_AFTER_NONE, w->after[0], w->after[1], w->after[2]) : SQL(c, PICKED_AFTER_NULL, w->after[0], w->after[1], w->after[2]);
@@ -958,10 +1003,10 @@ sample_sql(struct compiler *c, const struct walk *w)
 			struct text args[] = { edge, w->is_text ? bind_text(c, edge_text(c->token.values[0])) : w->after_key };
 			where = both(c, where, sql_fill(c, w->descending ? F_LE : F_GE, args, 2));
 		}
-	} else if (c->continues) {
+	} else if (c->continues && !w->further) {
 		where = both(c, where, SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]));
 	}
-	inner = runs ? SQL(c, INNER_RUNS, PIECE(NO_KEY), edge, which, where, order) : SQL(c, INNER_VALUES, PIECE(NO_KEY), edge, which, where, order, w->table, w->key_id);
+	inner = runs ? SQL(c, INNER_RUNS, PIECE(NO_KEY), edge, which, where, order, PIECE(W_LIVING)) : SQL(c, INNER_VALUES, PIECE(NO_KEY), edge, which, where, order, w->table, w->key_id);
 	inner = SQL(c, WALK, inner, PIECE(TRUE), bind_integer(c, rows < 10 ? 10 : (int64_t)rows));
 	return SQL(c, SAMPLE, many ? SQL(c, WALK_EACH, inner, bind_experiments(c)) : inner, w->filter);
 }
@@ -979,7 +1024,7 @@ walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, s
 		for (size_t i = 0; i < n && count < HIT_SETS; i++)
 			if (hit_grade(w, parts[i]) == grade)
 				best[count++] = &parts[i]->condition;
-	if (count == 0)
+	if (count == 0 || c->request->view == VIEW_DELETED || c->request->view == VIEW_ALL)
 		return;
 	add_cte(c, w, TEXT("s"), sample_sql(c, w));
 	struct text most = bind_integer(c, SEARCH_HITS), enough = bind_integer(c, SAMPLE_ENOUGH), gate = SQL(c, SAMPLE_POOR, enough);
@@ -1002,155 +1047,196 @@ walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, s
 	add_part(w, SQL(c, PART_PICKED, TEXT_NONE, class, TEXT("found"), picked_after(c, w)));
 }
 
+enum lives { LIVES_ACTIVE, LIVES_DELETED, LIVES_GONE, LIVES_ANY };
+
+/* What tells the runs shown from the others: the predicate of the index, and a check of each row. */
+static struct text
+lives_sql(struct compiler *c, enum lives lives, struct text active)
+{
+	return lives == LIVES_ACTIVE ? SQL(c, WALK_ALIVE, active) : lives == LIVES_GONE ? SQL(c, WALK_GONE, active) : PIECE(TRUE);
+}
+
 /* One range walked: `runs` over the runs themselves, else over the values. */
 static struct text
-walk_sql(struct compiler *c, const struct walk *w, bool runs, struct text key, struct text edge, struct text where, struct text order, struct text filter)
+walk_sql(struct compiler *c, const struct walk *w, bool runs, enum lives lives, const struct text *row, struct text where, struct text order, struct text filter, struct text rows)
 {
 	bool one = c->request->experiment_count == 1;
 	struct text which = one ? bind_one(c) : PIECE(EACH_EXPERIMENT), marker = text_from(c->request->readable);
-	struct text inner, alive = SQL(c, WALK_ALIVE, one ? SQL(c, ONE_ACTIVE, which) : PIECE(EACH_ACTIVE));
+	struct text inner, active = one ? SQL(c, ONE_ACTIVE, which) : PIECE(EACH_ACTIVE);
 
 	where = both(c, where, runs ? w->inner_runs : w->inner);
-	inner = runs ? SQL(c, INNER_RUNS, key, edge, which, where, order) : SQL(c, INNER_VALUES, key, edge, which, where, order, w->table, w->key_id);
-	filter = both(c, w->gate, both(c, filter, both(c, alive, w->filter)));
-	if (w->made > 0)
+	inner = runs ? SQL(c, INNER_RUNS, row[0], row[1], which, where, order, lives == LIVES_DELETED ? PIECE(W_DELETED) : PIECE(W_LIVING))
+		     : SQL(c, INNER_VALUES, row[0], row[1], which, where, order, w->table, w->key_id);
+	filter = both(c, w->gate, both(c, filter, both(c, lives_sql(c, lives, active), w->filter)));
+	if (w->found.n > 0)
 		filter = both(c, SQL(c, FEWER, w->found, w->rows), filter);
 	if (marker.n > 0 && !text_is(marker, "true"))
 		filter = both(c, one ? SQL(c, ONE_READABLE, which, marker) : SQL(c, BRACKETS, marker), filter);
-	inner = SQL(c, WALK, inner, filter, w->rows);
+	inner = SQL(c, WALK, inner, filter, rows);
 	return one ? inner : SQL(c, WALK_EACH, inner, bind_experiments(c));
 }
 
+/* The rows of this range count for the page: the ranges behind it begin only if it is not full. */
 static void
-range_done(struct compiler *c, struct walk *w, struct text name)
+range_count(struct compiler *c, struct walk *w, struct text name)
 {
 	struct text count = SQL(c, COUNT, name);
 
-	w->found = w->made == 0 ? count : SQL(c, PLUS, w->found, count);
-	w->made++;
+	w->found = w->found.n == 0 ? count : SQL(c, PLUS, w->found, count);
 }
 
-/* A range whose index order is the order asked for; `sorted`: by the key first. */
-static void
-range_plain(struct compiler *c, struct walk *w, const char *class, bool runs, struct text key, struct text where, bool sorted, struct text filter)
+/* A range whose index order is the order asked for; `sorted`: by the key first. Its name. */
+static struct text
+range_plain(struct compiler *c, struct walk *w, const char *class, bool runs, enum lives lives, struct text key, struct text where, bool sorted, struct text filter)
 {
-	struct text name = text_format(c->arena, "r%zu", w->made);
+	struct text name = text_format(c->arena, "r%zu", w->made++), row[] = { key, key };
 	struct text order = sorted ? SQL(c, ORDER_FIRST, fragments[w->key], w->descending ? PIECE(DESC) : PIECE(ASC), tail(runs)) : tail(runs);
 
-	add_cte(c, w, name, walk_sql(c, w, runs, key, key, where, order, filter));
+	add_cte(c, w, name, walk_sql(c, w, runs, lives, row, where, order, filter, w->further ? PIECE(ALL) : w->rows));
 	add_part(w, SQL(c, PART, TEXT_NONE, text_from(class), name));
-	range_done(c, w, name);
+	return name;
 }
 
 /*
- * A range whose index has the right order of keys but not of the runs within one key: descending keys, and texts of which the index holds the beginning.
+ * A range whose index has the right order of keys but not of the runs within one key: descending keys, texts of which the index holds the beginning, further keys.
  * One walk by the key alone finds the rows and the last key of the page; rows before that key are all found; those at it are walked again in their own order.
  */
 static void
 range_edge(struct compiler *c, struct walk *w, struct text where)
 {
-	bool runs = !over_values(w);
+	bool runs = !over_values(w), split = w->is_text && !w->further;
 	struct text name = text_format(c->arena, "r%zu", w->made), edge = text_format(c->arena, "b%zu", w->made), at = text_format(c->arena, "e%zu", w->made);
-	struct text key = fragments[w->key], by = fragments[w->edge], direction = w->descending ? PIECE(DESC) : PIECE(ASC), condition;
+	struct text row[] = { fragments[w->key], fragments[w->edge] }, direction = w->descending ? PIECE(DESC) : PIECE(ASC), condition, order;
 
-	add_cte(c, w, name, walk_sql(c, w, runs, key, by, where, SQL(c, ORDER_ONLY, by, direction), PIECE(TRUE)));
+	add_cte(c, w, name, walk_sql(c, w, runs, LIVES_ACTIVE, row, where, SQL(c, ORDER_ONLY, row[1], direction), PIECE(TRUE), w->rows));
 	struct text bound[] = { name, w->rows };
 	add_cte(c, w, edge, sql_fill(c, w->descending ? F_EDGE_LEAST : F_EDGE_MOST, bound, 2));
-	condition = w->is_text ? SQL(c, W_EDGE_SHORT, by, edge) : SQL(c, W_EDGE_AT, by, edge);
-	add_cte(c, w, at, walk_sql(c, w, runs, key, by, both(c, where, condition), tail(runs), PIECE(TRUE)));
+	condition = both(c, where, split ? SQL(c, W_EDGE_SHORT, row[1], edge) : SQL(c, W_EDGE_AT, row[1], edge));
+	add_cte(c, w, at, walk_sql(c, w, runs, LIVES_ACTIVE, row, condition, tail(runs), PIECE(TRUE), w->further ? PIECE(ALL) : w->rows));
 	add_part(w, SQL(c, PART_BEFORE, TEXT_NONE, TEXT("0"), name, w->descending ? TEXT(">") : TEXT("<"), edge));
 	add_part(w, SQL(c, PART, TEXT_NONE, TEXT("0"), at));
-	if (w->is_text) {
+	if (split) {
 		struct text longer = text_format(c->arena, "f%zu", w->made);
-		add_cte(c, w, longer, walk_sql(c, w, runs, key, by, both(c, where, SQL(c, W_EDGE_LONG, by, edge)), SQL(c, ORDER_FIRST, key, direction, tail(runs)), PIECE(TRUE)));
+		condition = both(c, where, SQL(c, W_EDGE_LONG, row[1], edge));
+		order = SQL(c, ORDER_FIRST, row[0], direction, tail(runs));
+		add_cte(c, w, longer, walk_sql(c, w, runs, LIVES_ACTIVE, row, condition, order, PIECE(TRUE), w->rows));
 		add_part(w, SQL(c, PART, TEXT_NONE, TEXT("0"), longer));
 	}
-	range_done(c, w, name);
+	w->made++;
+	range_count(c, w, name);
 }
 
-/* Ranges of rows that have the key; then, perhaps, of those at or behind the token's value. */
+/* The rows at the token's value and behind it, then what is beyond that value, as a condition. */
+static struct text
+ranges_at_token(struct compiler *c, struct walk *w, bool nan)
+{
+	bool runs = !over_values(w);
+	struct text value = c->token.values[0], key = fragments[w->key], edge = fragments[w->edge], name;
+	struct text at[] = { edge, w->is_text ? bind_text(c, edge_text(value)) : w->after_key }, same = sql_fill(c, F_EQ, at, 2), where = same;
+
+	if (!w->further) {
+		struct text after[] = { w->after[0], w->after[1], w->after[2] };
+		where = both(c, sql_fill(c, runs ? F_AFTER_RUNS : F_AFTER_VALUES, after, 3), both(c, same, w->is_text ? SQL(c, EQ, key, w->after_key) : PIECE(TRUE)));
+	}
+	name = range_plain(c, w, nan && w->descending ? "1" : "0", runs, LIVES_ACTIVE, key, where, false, PIECE(TRUE));
+	if (!w->further)
+		range_count(c, w, name);
+	if (!w->further && w->is_text && text_chars(value) >= EDGE_CHARS) {
+		struct text longer[] = { key, w->after_key };
+		where = both(c, same, sql_fill(c, w->descending ? F_LT : F_GT, longer, 2));
+		range_count(c, w, range_plain(c, w, "0", runs, LIVES_ACTIVE, key, where, true, PIECE(TRUE)));
+	}
+	return sql_fill(c, w->descending ? F_LT : F_GT, at, 2);
+}
+
+/* Ranges of rows that have the key, from the token's value on. */
 static void
 ranges_valued(struct compiler *c, struct walk *w)
 {
-	bool runs = !over_values(w), last = c->continues && c->token.values[0].s == NULL, nan = false;
-	struct text key = fragments[w->key], edge = fragments[w->edge], where = PIECE(TRUE);
+	bool runs = !over_values(w), nan = c->continues && w->is_float && text_is(c->token.values[0], "NaN");
+	struct text key = fragments[w->key], where = PIECE(TRUE);
 
-	if (last)
+	if (c->continues && c->token.values[0].s == NULL)
 		return;
-	if (c->continues) {
-		struct text value = c->token.values[0], same = SQL(c, EQ, key, w->after_key);
-		nan = w->is_float && text_is(value, "NaN");
-		if (w->is_text)
-			same = both(c, SQL(c, EQ, edge, bind_text(c, edge_text(value))), same);
-		struct text args[] = { w->after[0], w->after[1], w->after[2] };
-		range_plain(c, w, nan && w->descending ? "1" : "0", runs, key, both(c, same, sql_fill(c, runs ? F_AFTER_RUNS : F_AFTER_VALUES, args, 3)), false, PIECE(TRUE));
-		struct text beyond[] = { edge, w->is_text ? bind_text(c, edge_text(value)) : w->after_key };
-		if (w->is_text && text_chars(value) >= EDGE_CHARS) {
-			struct text further[] = { key, w->after_key };
-			where = both(c, sql_fill(c, F_EQ, beyond, 2), sql_fill(c, w->descending ? F_LT : F_GT, further, 2));
-			range_plain(c, w, "0", runs, key, where, true, PIECE(TRUE));
-		}
-		where = sql_fill(c, w->descending ? F_LT : F_GT, beyond, 2);
-		if (nan)
-			return;
-	}
+	if (c->continues)
+		where = ranges_at_token(c, w, nan);
+	if (nan)
+		return;
 	if (w->key == F_W_END_TIME)
 		where = both(c, PIECE(W_ENDED), where);
-	if (w->descending && w->is_float) {
-		range_edge(c, w, both(c, PIECE(W_NUMBERS), where));
-		range_plain(c, w, "1", runs, key, PIECE(W_NANS), false, PIECE(TRUE));
-	} else if (w->is_float || (w->key == F_W_END_TIME && !w->descending)) {
-		range_plain(c, w, "0", runs, key, where, true, PIECE(TRUE));
-	} else {
+	if (w->is_float && (w->descending || w->further))
+		where = both(c, PIECE(W_NUMBERS), where);
+	if (w->is_text || w->descending || w->further || w->key == F_W_START_TIME)
 		range_edge(c, w, where);
-	}
+	else
+		range_count(c, w, range_plain(c, w, "0", runs, LIVES_ACTIVE, key, where, true, PIECE(TRUE)));
+	if (w->is_float && (w->descending || w->further))
+		range_count(c, w, range_plain(c, w, "1", runs, LIVES_ACTIVE, key, PIECE(W_NANS), false, PIECE(TRUE)));
 }
 
-/* Runs without the key, or all of them in the order of start times. */
+/* Runs without the key. */
 static void
 range_missing(struct compiler *c, struct walk *w)
 {
 	struct text where = PIECE(TRUE), filter = PIECE(TRUE), key = PIECE(NO_KEY);
 
-	if (w->order != NULL && (!w->nullable || w->must_have))
+	if (!w->nullable || w->must_have)
 		return;
-	if (c->continues && (w->order == NULL || c->token.values[0].s == NULL))
+	if (c->continues && !w->further && c->token.values[0].s == NULL)
 		where = SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]);
 	if (over_values(w)) {
 		filter = SQL(c, PROBE_MISSING, w->table, TEXT("x.run"), w->key_id);
 		key = w->is_float ? PIECE(NULL_FLOAT) : PIECE(NULL_TEXT);
-	} else if (w->order != NULL) {
+	} else {
 		where = both(c, PIECE(W_RUNNING), where);
 	}
-	range_plain(c, w, w->order == NULL ? "0" : "2", true, key, where, false, filter);
+	(void)range_plain(c, w, "2", true, LIVES_ACTIVE, key, where, false, filter);
 }
 
-static struct text
-both_texts(struct compiler *c, struct text a, struct text b)
+/* All runs in the order of start times. Deleted ones stand in an index of their own, so both may have to be walked. */
+static void
+ranges_by_start(struct compiler *c, struct walk *w)
 {
-	return text_format(c->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(a), TEXT_ARG(b));
+	enum search_view view = c->request->view;
+	struct text where = c->continues ? SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]) : PIECE(TRUE);
+
+	if (view == VIEW_DELETED || view == VIEW_ALL)
+		(void)range_plain(c, w, "0", true, LIVES_DELETED, PIECE(NO_KEY), where, false, PIECE(TRUE));
+	(void)range_plain(c, w, "0", true, view == VIEW_DELETED ? LIVES_GONE : view == VIEW_ALL ? LIVES_ANY : LIVES_ACTIVE, PIECE(NO_KEY), where, false, PIECE(TRUE));
+}
+
+/* The page of a walk by one key: the parts sorted by class, key, start time, rank and identity. */
+static void
+walk_page(struct compiler *c, const struct walk *w)
+{
+	struct text args[] = {
+		both_texts(c, keys_head(c, true), buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
+		w->descending ? PIECE(DESC) : PIECE(ASC), bind_integer(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE,
+	};
+	c->query->sql = sql_fill(c, F_PAGE, args, 6);
 }
 
 static bool
 compile_walk(struct compiler *c, struct walk *w)
 {
 	static const struct key integer = { .type = KEY_INTEGER };
-	struct key keys[4] = { integer, integer, integer, integer };
+	struct key simple[4] = { integer, integer, integer, integer };
+	struct general g = { .keys = simple, .count = w->order == NULL ? 3 : 4 };
 	const struct node **parts = arena_array(c->arena, SEARCH_CONDITIONS + 1, sizeof(*parts));
-	size_t n = conjuncts(c->filter, parts, 0), first = w->order == NULL ? 0 : 1;
+	size_t n = conjuncts(c->filter, parts, 0);
 	int64_t v;
 
-	keys[0].nullable = w->order != NULL && w->nullable;
-	keys[0].type = w->is_text ? KEY_TEXT : w->is_float ? KEY_FLOAT : KEY_INTEGER;
-	if (!tokens_check(c, keys, 3 + first))
+	simple[0].nullable = w->nullable;
+	simple[0].type = w->is_text ? KEY_TEXT : w->is_float ? KEY_FLOAT : KEY_INTEGER;
+	if (w->further)
+		general_keys(c, &g);
+	if (!tokens_check(c, g.keys, g.count))
 		return false;
 	w->rows = bind_integer(c, c->limit + c->offset);
-	if (c->continues) {
-		for (size_t i = 0; i < 3; i++)
-			w->after[i] = text_int(c->token.values[first + i], &v) ? bind_integer(c, v) : TEXT_NONE;
-		if (first > 0 && c->token.values[0].s != NULL)
-			w->after_key = bind_token_value(c, &keys[0], c->token.values[0]);
-	}
+	for (size_t i = 0; c->continues && !w->further && i < 3; i++)
+		w->after[i] = text_int(c->token.values[g.count - 3 + i], &v) ? bind_integer(c, v) : TEXT_NONE;
+	if (c->continues && w->order != NULL && c->token.values[0].s != NULL)
+		w->after_key = bind_token_value(c, &g.keys[0], c->token.values[0]);
 	if (over_values(w)) {
 		w->table = fragments[table_of(w->entity)];
 		w->key_id = bind_key(c, w->order->key);
@@ -1158,15 +1244,17 @@ compile_walk(struct compiler *c, struct walk *w)
 	parts_sort(parts, n);
 	walk_filter(c, w, parts, n);
 	walk_hits(c, w, parts, n);
+	if (w->order == NULL)
+		ranges_by_start(c, w);
 	if (w->order != NULL && !w->must_miss)
 		ranges_valued(c, w);
-	range_missing(c, w);
-	struct text args[] = {
-		both_texts(c, keys_head(c, true), buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
-		w->descending ? PIECE(DESC) : PIECE(ASC), bind_integer(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, bind_integer(c, c->offset)) : TEXT_NONE,
-	};
-	c->query->sql = sql_fill(c, F_PAGE, args, 6);
-	c->query->sort_columns = 3 + first;
+	if (w->order != NULL)
+		range_missing(c, w);
+	if (w->further)
+		general_page(c, &g, both_texts(c, keys_head(c, true), buf_view(&w->ctes)), PIECE(RUN_IDENTITY), SQL(c, CANDIDATES, buf_view(&w->parts)), PIECE(TRUE));
+	else
+		walk_page(c, w);
+	c->query->sort_columns = g.count;
 	buf_free(&w->ctes);
 	buf_free(&w->parts);
 	return true;
