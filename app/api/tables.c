@@ -1,4 +1,5 @@
 /* Every noun's table. */
+#include "api/artifact.h"
 #include "api/live.h"
 #include "engine/call.h"
 
@@ -9,6 +10,8 @@ extern const struct endpoint_table metric_table;
 extern const struct endpoint_table logged_model_table;
 extern const struct endpoint_table model_table;
 extern const struct endpoint_table version_table;
+extern const struct endpoint_table artifact_table;
+extern const struct endpoint_table artifact_table;
 extern const struct endpoint_table page_table;
 extern const struct endpoint_table graphql_table;
 extern const struct endpoint_table explore_table;
@@ -23,6 +26,8 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&logged_model_table,
 	&model_table,
 	&version_table,
+	&artifact_table,
+	&artifact_table,
 	&page_table,
 	&graphql_table,
 	&explore_table,
@@ -35,6 +40,7 @@ void
 nouns_start(void)
 {
 	live_start();
+	artifacts_start();
 }
 
 void
