@@ -76,7 +76,7 @@ logged_name_valid(struct call *call, struct text name)
 
 	for (i = 0; i < name.n; i++)
 		if (strchr("/:.%\"'", name.s[i]) != NULL && name.s[i] != '\0')
-			return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model name (%.*s) provided. Model name must be a non-empty string and cannot contain the following characters: ('/', ':', '.', '%%', '\"', \"'\")", TEXT_ARG(name));
+			return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model name ('%.*s') provided. Model name must be a non-empty string and cannot contain the following characters: ('/', ':', '.', '%%', '\"', \"'\")", TEXT_ARG(name));
 	return true;
 }
 

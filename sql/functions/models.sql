@@ -9,7 +9,7 @@ create or replace function model_version_json(m registered_models, v model_versi
 language sql stable
 return json_strip_nulls(json_build_object(
   'name', m.name, 'version', v.version::text, 'creation_timestamp', v.creation_time, 'last_updated_timestamp', v.last_update_time, 'user_id', v.user_id
-, 'current_stage', stage_name(v.stage), 'description', coalesce(v.description, ''), 'source', v.source, 'run_id', v.run_id, 'status', 'READY', 'status_message', v.status_message
+, 'current_stage', stage_name(v.stage), 'description', v.description, 'source', v.source, 'run_id', v.run_id, 'status', 'READY', 'status_message', v.status_message
 , 'run_link', coalesce(v.run_link, '')
 , 'tags', (select json_agg(json_build_object('key', t.key, 'value', t.value) order by t.key) from model_version_tags t where t.model = v.model and t.version = v.version)
 , 'aliases', (select json_agg(a.alias order by a.alias) from registered_model_aliases a where a.model = v.model and a.version = v.version)));
@@ -27,6 +27,16 @@ return json_strip_nulls(json_build_object(
 , 'aliases', (select json_agg(json_build_object('alias', a.alias, 'version', a.version::text) order by a.alias) from registered_model_aliases a where a.model = m.id)));
 comment on function registered_model_json is 'A registered model as MLflow''s JSON.';
 
+create or replace function double_json(v double precision) returns json
+language sql immutable
+return (case
+  when v = 'NaN' then '"NaN"'
+  when abs(v) = 'Infinity' then (sign(v) * 1.7976931348623157e308)::text
+  when v::text ~ '^-?[0-9]+$' then v::text || '.0'
+  else v::text
+end)::json;
+comment on function double_json is 'A double as MLflow writes it: NaN as text, infinities clamped, whole numbers with a fraction.';
+
 create or replace function logged_model_json(m logged_models) returns json
 language sql stable
 return json_build_object(
@@ -38,7 +48,7 @@ return json_build_object(
 , 'data', json_strip_nulls(json_build_object(
       'params', (select json_agg(json_build_object('key', p.key, 'value', p.value) order by p.key) from logged_model_params p where p.model = m.id)
     , 'metrics', (
-        select json_agg(json_build_object('key', x.key, 'value', x.value, 'timestamp', x.timestamp, 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', m.model_id, 'run_id', x.run_id)
+        select json_agg(json_build_object('key', x.key, 'value', double_json(x.value), 'timestamp', x.timestamp, 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', m.model_id, 'run_id', x.run_id)
                order by x.key, x.timestamp, x.step)
           from logged_model_metrics x where x.model = m.id
       ))));
@@ -124,7 +134,7 @@ begin
     return;
   end if;
   insert into model_versions (model, version, creation_time, last_update_time, description, source, storage_location, run_id, run_link, model_id)
-  values (m.id, m.last_version, now_ms, now_ms, new_description, new_source, new_location, coalesce(new_run_id, ''), new_run_link, nullif(new_model_id, ''));
+  values (m.id, m.last_version, now_ms, now_ms, coalesce(new_description, ''), new_source, new_location, coalesce(new_run_id, ''), new_run_link, nullif(new_model_id, ''));
   insert into model_version_tags (model, version, key, value)
   select distinct on (t.tag ->> 'key') m.id, m.last_version, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
     from jsonb_array_elements(tags) with ordinality as t(tag, i)

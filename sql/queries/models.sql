@@ -32,6 +32,7 @@ with m as (select x.id from registered_models x where x.workspace = 'default' an
        and not exists (select from taken)
     returning x.*
   )
+, v as (update model_versions x set last_update_time = $3::bigint from u where x.model = u.id and not x.deleted)
 select case when exists (select from taken) then 'taken' end as fail
      , (select registered_model_json(row(u.*)::registered_models) from u) as registered_model
   from m;
@@ -243,12 +244,14 @@ with m as (
 select logged_model_json(row(m.*)::logged_models) as model from m;
 
 -- name: logged_model_delete
-with m as (
+-- A second delete changes nothing and is no error: clients repeat what was not answered.
+with m as (select x.id, x.model_id from logged_models x where x.model_id = $1::text)
+, u as (
     update logged_models x
        set deleted_time = $2::bigint, last_update_time = $2::bigint
-     where x.model_id = $1::text
+      from m
+     where x.id = m.id
        and x.deleted_time is null
-    returning x.id, x.model_id
   )
 , q as (delete from repeats r using m where r.object = 'logged:' || m.model_id)
 select id as _id from m;

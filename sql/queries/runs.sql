@@ -205,11 +205,16 @@ with r as (
   )
 , models as (
     insert into run_models (run, model_id, output)
-    select r.id, coalesce(m.value ->> 'model_id', m.value ->> 'modelId'), false
-      from jsonb_array_elements($3::text::jsonb) with ordinality m
+    select r.id, n.model_id, false
+      from (
+        select coalesce(m.value ->> 'model_id', m.value ->> 'modelId') as model_id, min(m.ordinality) as place
+          from jsonb_array_elements($3::text::jsonb) with ordinality m
+         group by 1
+      ) n
      cross join r
      where not r.deleted
-     order by m.ordinality
+       and not exists (select from run_models x where x.run = r.id and not x.output and x.model_id = n.model_id)
+     order by n.place
   )
 select case when r.deleted then 'deleted' end as fail from r;
 

@@ -4,7 +4,7 @@
 def cases(t):
     t.get("server-info", "/api/3.0/mlflow/server-info", drop=("trace_archival_enabled", "features_enabled"))
     t.get("server-info at ajax", "/ajax-api/3.0/mlflow/server-info", drop=("trace_archival_enabled", "features_enabled"))
-    t.get("health", "/health", compare="bytes", head=("Content-Type",))
+    t.get("health", "/health", compare="bytes")
     t.get("version", "/version", compare="bytes")
     t.send("head of root", "HEAD", "/", compare="status")
     for path in ("/api/2.0/mlflow/nothing", "/api/2.0/mlflow/experiments/nothing", "/api/2.0/nothing", "/api/9.0/mlflow/experiments/get", "/nothing", "/api", "/api/2.0/mlflow/experiments/create/"):
