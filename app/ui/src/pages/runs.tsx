@@ -47,10 +47,17 @@ const CHARTED = 400;
 const FOLDED = 40;
 const NEWEST = '-attributes.start_time';
 
+interface Block {
+	at: number;
+	lines: Line[];
+}
+
 interface Line {
 	row: RunRow;
 	depth: number;
 }
+
+const NONE: Block[] = [];
 
 export default function Runs({ parts }: PageProps) {
 	const ids = useMemo(() => (parts[0] ?? '').split(',').filter(Boolean), [parts[0]]);
@@ -145,7 +152,7 @@ export default function Runs({ parts }: PageProps) {
 	}, [chosen, constant, query.value.get('pin')]);
 
 	/* the baseline stays under the head with the columns in sight */
-	const wantedColumns = asked(shownColumns).slice(0, COMPARED).join('\n');
+	const wantedColumns = useMemo(() => asked(shownColumns).slice(0, COMPARED).join('\n'), [shownColumns]);
 	useEffect(() => {
 		if (!base.value) {
 			setBaseRow(undefined);
@@ -158,9 +165,9 @@ export default function Runs({ parts }: PageProps) {
 
 	/* unfolded parents put their children between the rows */
 	const blocks = useMemo(() => {
-		const out: { at: number; lines: Line[] }[] = [];
 		if (unfolded.size === 0)
-			return out;
+			return NONE;
+		const out: Block[] = [];
 		const under = (id: string, depth: number): Line[] => (unfolded.get(id) ?? []).flatMap((row) => [{ row, depth }, ...under(row.info.run_id, depth + 1)]);
 		for (let i = 0; i < (source.total.value ?? 0); i++) {
 			const row = source.at(i);
@@ -211,7 +218,7 @@ export default function Runs({ parts }: PageProps) {
 			return;
 		}
 		try {
-			const answer = await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, asked(shownColumns).slice(0, COMPARED));
+			const answer = await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, wantedColumns.split('\n').filter(Boolean));
 			setUnfolded(new Map(unfolded).set(id, answer.runs ?? []));
 		} catch (problem) {
 			complain(problem);
@@ -275,30 +282,38 @@ export default function Runs({ parts }: PageProps) {
 	};
 	const open = (row: RunRow) => go(`/runs/${row.info.run_id}`);
 
-	const columns = useMemo<Column<RunRow>[]>(() => [
+	/* cells read what changes often from here, so that 12,000 columns are not made anew for it */
+	const latest = useRef({ drawn, baseRow, unfolded, families: families.data, lineAt, toggleDrawn, unfold, selectAll, base: base.value, nest });
+	latest.current = { drawn, baseRow, unfolded, families: families.data, lineAt, toggleDrawn, unfold, selectAll, base: base.value, nest };
+	const pinned = query.value.get('pin');
+	const columns = useMemo<Column<RunRow>[]>(() => {
+		const pinnedIds = new Set(pins.value);
+		return [
 		{ id: 'select', title: '', group: '', width: 60, pinned: true, fixed: true,
-			head: <input type="checkbox" aria-label="Select all that match" checked={allOn} ref={(el) => { if (el) el.indeterminate = !allOn && selection.value.size > 0; }} onChange={() => void selectAll()} />,
-			cell: (row) => <><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={drawn.has(row.info.run_id)} base={row.info.run_id === base.value} onToggle={toggleDrawn} /></> },
+			head: <input type="checkbox" aria-label="Select all that match" checked={allOn} ref={(el) => { if (el) el.indeterminate = !allOn && selection.value.size > 0; }} onChange={() => void latest.current.selectAll()} />,
+			cell: (row) => <><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={latest.current.drawn.has(row.info.run_id)} base={row.info.run_id === latest.current.base} onToggle={latest.current.toggleDrawn} /></> },
 		{ ...RUN_NAME, width: widths[RUN_NAME.id] ?? RUN_NAME.width, pinned: true, sortable: true,
 			cell: (row, i) => {
-				const depth = lineAt(i)?.depth ?? 0;
-				const inside = families.data?.get(row.info.run_id);
+				const { nest, unfolded, unfold, base } = latest.current;
+				const depth = i < 0 ? 0 : latest.current.lineAt(i)?.depth ?? 0;
+				const inside = latest.current.families?.get(row.info.run_id);
 				return (
 					<span class="r-name" style={{ paddingLeft: `${depth * 16}px` }}>
 						{inside && nest ? <button type="button" class="r-fold" aria-expanded={unfolded.has(row.info.run_id)} aria-label={`Children of ${row.info.run_name}`} onClick={() => void unfold(row)}><Icon name={unfolded.has(row.info.run_id) ? 'down' : 'right'} /></button> : null}
 						{!nest && row.tags['mlflow.parentRunId'] ? <span class="muted" title={`Child of ${row.tags['mlflow.parentRunId']}`}>↳</span> : null}
 						<a href={href(`/runs/${row.info.run_id}`)} title={row.info.run_name ?? row.info.run_id}>{row.info.run_name || row.info.run_id}</a>
 						{inside && nest ? <span class="muted">{inside}</span> : null}
-						{row.info.run_id === base.value && <span class="tag">Baseline</span>}
+						{row.info.run_id === base && <span class="tag">Baseline</span>}
 					</span>
 				);
 			} },
 		...shownColumns.map<Column<RunRow>>((id) => {
 			const spec = specOf(id);
 			const delta = !!baseRow && id.startsWith('metrics.');
-			return { ...spec, width: widths[id] ?? spec.width + (delta ? 46 : 0), pinned: pins.value.includes(id), sortable: !!spec.order, cell: (row) => cellOf(row, id, baseRow, now) };
+			return { ...spec, width: widths[id] ?? spec.width + (delta ? 46 : 0), pinned: pinnedIds.has(id), sortable: !!spec.order, cell: (row) => cellOf(row, id, latest.current.baseRow, Date.now()) };
 		}),
-	], [shownColumns, widths, drawn, base.value, baseRow, unfolded, blocks, families.data, allOn, selection.value.size, query.value.get('pin'), nest]);
+		];
+	}, [shownColumns, widths, !!baseRow, allOn, selection.value.size > 0, pinned]);
 
 	const toggleSort = (id: string, to?: boolean) => {
 		const numeric = id.startsWith('metrics.');
@@ -382,8 +397,8 @@ export default function Runs({ parts }: PageProps) {
 		const columnsFirst = shownColumns.filter((id) => id.startsWith('metrics.')).map((id) => split(id)[1]);
 		return [...new Set([...columnsFirst, ...(keys.data?.[0].keys ?? []).filter((k) => !k.startsWith('system/'))])].slice(0, CHARTED);
 	}, [shownColumns, keys.data]);
-	const cardMetrics = shownColumns.filter((id) => id.startsWith('metrics.')).sort((a) => (a === sortId ? -1 : 0)).slice(0, 2);
-	const cardParam = shownColumns.find((id) => id.startsWith('params.'));
+	const cardMetrics = !narrow ? [] : shownColumns.filter((id) => id.startsWith('metrics.')).sort((a) => (a === sortId ? -1 : 0)).slice(0, 2);
+	const cardParam = narrow && shownColumns.find((id) => id.startsWith('params.'));
 	const card = narrow ? {
 		height: 62,
 		draw: (row: RunRow) => (
