@@ -112,25 +112,28 @@ put() {
 	rm -f "$new"
 }
 
+defaults_text() {
+	printf '# Written by the start-up script from the VM metadata; call deploy/gcp/up to change it.\n'
+	printf 'TALLYD_HOST=%s\nTALLYD_PORT=%s\nTALLYD_WORKERS=%s\n' "$address" "$port" "$workers"
+	if [[ $artifacts == direct ]]; then
+		printf 'TALLYD_DEFAULT_ARTIFACT_ROOT=%s\n' "$root"
+	else
+		printf 'TALLYD_ARTIFACTS_DESTINATION=%s\n' "$root"
+	fi
+	if [[ $database == cloud-sql ]]; then
+		printf 'TALLYD_DATABASE=postgresql://%s@%s:5432/%s?sslmode=require\n' "$sql_user" "$sql_address" "$sql_database"
+		printf 'PGPASSFILE=/etc/tallyd/pgpass\n'
+	fi
+}
+
+# Not by pipes: put must set $changed in this shell.
 write_settings() {
-	{
-		printf '# Written by the start-up script from the VM metadata; call deploy/gcp/up to change it.\n'
-		printf 'TALLYD_HOST=%s\nTALLYD_PORT=%s\nTALLYD_WORKERS=%s\n' "$address" "$port" "$workers"
-		if [[ $artifacts == direct ]]; then
-			printf 'TALLYD_DEFAULT_ARTIFACT_ROOT=%s\n' "$root"
-		else
-			printf 'TALLYD_ARTIFACTS_DESTINATION=%s\n' "$root"
-		fi
-		if [[ $database == cloud-sql ]]; then
-			printf 'TALLYD_DATABASE=postgresql://%s@%s:5432/%s?sslmode=require\n' "$sql_user" "$sql_address" "$sql_database"
-			printf 'PGPASSFILE=/etc/tallyd/pgpass\n'
-		fi
-	} | put "$defaults" 644 root
+	put "$defaults" 644 root < <(defaults_text)
 	if [[ $database == cloud-sql ]]; then
 		local password
 		password=$(with_token "${secrets%/}/v1/$secret/versions/latest:access" | field data | base64 -d)
 		[[ -n $password ]] || fail "no password in $secret"
-		printf '%s:5432:%s:%s:%s\n' "$sql_address" "$sql_database" "$sql_user" "$password" | put /etc/tallyd/pgpass 600 tallyd
+		put /etc/tallyd/pgpass 600 tallyd < <(printf '%s:5432:%s:%s:%s\n' "$sql_address" "$sql_database" "$sql_user" "$password")
 	fi
 }
 
