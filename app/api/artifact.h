@@ -17,7 +17,8 @@ struct artifact {
 	enum next (*then)(struct artifact *, enum store_result);
 	/* sending */
 	bool streaming;
-	bool view; /* for a page: through the server as long as it is small */
+	bool view;   /* for a page: through the server as long as it is small */
+	bool framed; /* ?view=1: shown in a frame of our page rather than saved */
 	struct store_stat stat;
 	int64_t from, length; /* what is asked of the file */
 	int status;

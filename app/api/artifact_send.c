@@ -1,4 +1,4 @@
-/* Files to clients: conditions and ranges by RFC 9110, one range at most; from the disk by sendfile, from a bucket streamed or by redirect. Nothing a browser would run. */
+/* Files to clients: conditions and ranges by RFC 9110, one range at most; from the disk by sendfile, from a bucket streamed or by redirect. Nothing a browser would run, but for ?view=1, in a sandbox. */
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,6 +10,13 @@
 #define VIEW_MOST ((int64_t)64 * 1024 * 1024)
 #define REDIRECT_TTL_S 300
 #define HEADERS_MOST 12
+/*
+ * A report that our page frames. The sandbox gives it an origin of its own, so its scripts reach neither the page nor the API, and connect-src is none. Scripts of other hosts are let
+ * in because mlflow.log_figure writes plotly's pages with their library from a CDN.
+ */
+#define FRAMED_POLICY \
+	"sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' https: data: blob:; style-src 'unsafe-inline' https: data:; " \
+	"img-src https: data: blob:; font-src https: data:; media-src data: blob:; worker-src blob:; form-action 'none'; frame-ancestors 'self'"
 
 uint64_t artifact_bytes_in, artifact_bytes_out;
 
@@ -144,8 +151,12 @@ headers_fill(struct artifact *a, struct headers *h)
 	struct arena *arena = a->call->arena;
 
 	add(h, "X-Content-Type-Options", TEXT("nosniff"));
-	add(h, "Content-Disposition", disposition(arena, a->key));
-	add(h, "Content-Security-Policy", TEXT("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
+	if (a->framed) {
+		add(h, "Content-Security-Policy", TEXT(FRAMED_POLICY));
+	} else {
+		add(h, "Content-Disposition", disposition(arena, a->key));
+		add(h, "Content-Security-Policy", TEXT("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
+	}
 	add(h, "Cache-Control", TEXT("private, no-cache"));
 	add(h, "ETag", etag(a));
 	if (a->stat.mtime_ms > 0)

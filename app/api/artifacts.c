@@ -455,16 +455,19 @@ static const struct field run_path_fields[] = {
 	{ .name = "run_id", .type = F_TEXT, .alias = "run_uuid" },
 	{ .name = "path", .type = F_TEXT },
 	{ .name = "page_token", .type = F_TEXT },
+	{ .name = "view", .type = F_TEXT },
 	FIELDS_END,
 };
 static const struct field version_path_fields[] = {
 	{ .name = "name", .type = F_TEXT, .required = true },
 	{ .name = "version", .type = F_INT, .required = true },
 	{ .name = "path", .type = F_TEXT, .required = true },
+	{ .name = "view", .type = F_TEXT },
 	FIELDS_END,
 };
 static const struct field model_file_fields[] = {
 	{ .name = "artifact_file_path", .type = F_TEXT, .required = true },
+	{ .name = "view", .type = F_TEXT },
 	FIELDS_END,
 };
 static const struct field model_folder_fields[] = {
@@ -552,6 +555,7 @@ view(struct call *call, PGresult *r, struct text path)
 	if (call->http == NULL)
 		return call_done(call);
 	a->view = true;
+	a->framed = call_given(call, "view") && text_is(call_text(call, "view"), "1");
 	return artifact_send(a);
 }
 
