@@ -82,7 +82,7 @@ export default async function viewers(page, BASE, check) {
 	const long = await open('long.log', 'text');
 	await long.getByText('First 2.0 MB of 3.6 MB shown').waitFor();
 	await long.getByText('First 5,000 of').waitFor();
-	const none = await open('empty.txt', 'text');
+	const none = await open('empty.txt', 'empty');
 	await none.getByText('The file is empty').waitFor();
 	await post('mlflow/experiments/delete', { experiment_id });
 }
