@@ -105,18 +105,18 @@ export function Artifact(props: ArtifactProps): JSX.Element {
 	const [found, setFound] = useState<{ path: string; kind: string } | null>(null);
 	const size = props.size === undefined || props.size === '' ? NaN : Number(props.size);
 	useEffect(() => {
-		if (named) return;
+		if (named || size === 0) return;
 		const abort = new AbortController();
 		sniff(run, path, abort.signal).then(
 			(kind) => setFound({ path, kind }),
 			() => !abort.signal.aborted && setFound({ path, kind: 'hex' }),
 		);
 		return () => abort.abort();
-	}, [keyOf(run), path, named]);
+	}, [keyOf(run), path, named, size === 0]);
 	const kind = named || (found?.path === path ? found.kind : '');
 	const Viewer = VIEWERS[kind];
 	return (
-		<div class="view" data-viewer={kind}>
+		<div class="view" data-viewer={size === 0 ? 'empty' : kind}>
 			<div class="view-head">
 				<span class="grow wrap">
 					<b>{baseName(path)}</b> {Number.isFinite(size) && <span class="muted">{sizeWord(size)}</span>}
@@ -125,7 +125,9 @@ export function Artifact(props: ArtifactProps): JSX.Element {
 					Download
 				</a>
 			</div>
-			{Viewer ? (
+			{size === 0 ? (
+				<p class="muted">The file is empty.</p>
+			) : Viewer ? (
 				<Viewer key={`${keyOf(run)} ${path}`} run={run} path={path} size={size} />
 			) : (
 				<p class="muted" role="status">
