@@ -6,11 +6,18 @@ mlflow = pytest.importorskip("mlflow")
 
 
 @pytest.fixture(scope="module")
-def world(postgres):
+def served(postgres):
     import harness
 
     address = postgres.database()
     server = harness.Tallyd(database=address).start()
+    yield server, address
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def world(served):
+    server, address = served
     mlflow.set_tracking_uri(server.url)
     mlflow.set_registry_uri(server.url)
     client = mlflow.MlflowClient()
@@ -34,7 +41,6 @@ def world(postgres):
     connection = connect(address)
     yield client, connection, experiment, made
     connection.close()
-    server.close()
 
 
 def test_runs_and_experiments(world):
