@@ -6,6 +6,11 @@ import { onChange } from './api/live';
 import { App } from './app';
 import { startRouting } from './state/url';
 
+/* the icon is named relative to the page, and a browser looks again when the address changes: name it in full */
+const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
+if (icon)
+	icon.href = icon.href;
+
 startRouting();
 render(<App />, document.getElementById('app')!);
 /* the stream opens after the first paint, so that it never holds the page up */

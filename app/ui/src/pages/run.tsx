@@ -22,6 +22,8 @@ const Artifacts = lazy<{ run: Run; models: LoggedModel[] }>(() => import('./run-
 
 const TABS = [['', 'Overview'], ['metrics', 'Metrics'], ['system', 'System metrics'], ['artifacts', 'Artifacts']] as const;
 const REFRESH_MS = 1000;
+/* rows of metrics and params; a search finds the others */
+const LISTED = 500;
 
 export default function RunPage({ parts }: PageProps) {
 	const [run_id = '', tab = ''] = parts;
@@ -169,10 +171,10 @@ function Overview({ run, experimentName, parent, parentId, children, models, ver
 			</div>
 			<div>
 				<section class="card"><h2><span class="grow">Metrics <span class="muted">{metrics.length}</span></span>{metrics.length > 10 && <input class="field" type="search" aria-label="Search metrics" placeholder="Search" value={metricText} onInput={(e) => setMetricText(e.currentTarget.value)} />}</h2>
-					{metrics.length === 0 ? <p class="muted">No metrics are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Metrics"><table class="kv numbers"><tbody>{metrics.filter(fits(metricText)).map((m) => <tr key={m.key}><th><a href={href(`/runs/${id}/${m.key.startsWith('system/') ? 'system' : 'metrics'}?m=${encodeURIComponent(`^${m.key.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)}`)}>{m.key}</a></th><td><span class="muted">{num(m.step) > 0 ? `step ${m.step}` : ''}</span></td><td><Value value={m.value} /></td></tr>)}</tbody></table></div>}
+					{metrics.length === 0 ? <p class="muted">No metrics are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Metrics"><table class="kv numbers"><tbody>{metrics.filter(fits(metricText)).slice(0, LISTED).map((m) => <tr key={m.key}><th><a href={href(`/runs/${id}/${m.key.startsWith('system/') ? 'system' : 'metrics'}?m=${encodeURIComponent(`^${m.key.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)}`)}>{m.key}</a></th><td><span class="muted">{num(m.step) > 0 ? `step ${m.step}` : ''}</span></td><td><Value value={m.value} /></td></tr>)}</tbody></table>{metrics.length > LISTED && <p class="muted small">The first {LISTED} of {count(metrics.length)}: search to see others.</p>}</div>}
 				</section>
 				<section class="card"><h2><span class="grow">Parameters <span class="muted">{params.length}</span></span>{params.length > 10 && <input class="field" type="search" aria-label="Search parameters" placeholder="Search" value={paramText} onInput={(e) => setParamText(e.currentTarget.value)} />}</h2>
-					{params.length === 0 ? <p class="muted">No parameters are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Parameters"><table class="kv"><tbody>{params.filter(fits(paramText)).map((p) => <tr key={p.key}><th>{p.key}</th><td class="mono">{p.value}</td></tr>)}</tbody></table></div>}
+					{params.length === 0 ? <p class="muted">No parameters are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Parameters"><table class="kv"><tbody>{params.filter(fits(paramText)).slice(0, LISTED).map((p) => <tr key={p.key}><th>{p.key}</th><td class="mono">{p.value}</td></tr>)}</tbody></table>{params.length > LISTED && <p class="muted small">The first {LISTED} of {count(params.length)}: search to see others.</p>}</div>}
 				</section>
 			</div>
 		</div>

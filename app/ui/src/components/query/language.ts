@@ -24,7 +24,7 @@ export const ENTITIES: Record<string, 'metrics' | 'params' | 'tags' | 'attribute
 export const ATTRIBUTES = ['run_name', 'status', 'start_time', 'end_time', 'user_id', 'run_id', 'artifact_uri'];
 export const STATUSES = ['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'];
 const WORDS = /^(and|or|not|like|ilike|in|is|null|rlike|between|exists)$/i;
-const PIECE = /\s+|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])|[A-Za-z_][\w/-]*|<=|>=|!=|==|[<>=~.,()]|./gy;
+const PIECE = /\s+|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|['"`].*$|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])|[A-Za-z_][\w/-]*|<=|>=|!=|==|[<>=~.,()]|./gy;
 
 export function pieces(text: string): Piece[] {
 	const out: Piece[] = [];
