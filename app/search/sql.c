@@ -645,9 +645,13 @@ sql_page(struct compiler *c, const struct general *g, struct text head, struct t
 	struct text after = c->continues ? general_after(c, g->keys, g->count) : PIECE(TRUE);
 	struct text offset = c->offset > 0 ? SQL(c, OFFSET, sql_bind_integer(c, c->offset)) : TEXT_NONE;
 	struct text page = SQL(c, GENERAL_PAGE, g->order, sql_bind_integer(c, c->limit), offset);
-	struct text args[] = { head, g->shown, identity, g->made, from, where, after, page };
+	struct text fence = TEXT_NONE;
 
-	c->query->sql = sql_fill(c, F_GENERAL, args, 8);
+	for (size_t i = 0; i < g->count; i++)
+		if (c->orders[i].attribute == NULL)
+			fence = PIECE(FENCE);
+	struct text args[] = { head, g->shown, identity, g->made, from, where, after, page, fence };
+	c->query->sql = sql_fill(c, F_GENERAL, args, 9);
 	c->query->sort_columns = g->count;
 }
 
