@@ -201,6 +201,10 @@ bench: $(TALLYD)
 routes: $(TALLYD)
 	@$(if $(SAN),,./)$(TALLYD) routes
 
+# sql/schema.sql, from the migrations; a test holds it to them.
+schema: tallyd
+	tests/lib/with-postgres sh -c './tallyd migrate --database "$$TALLYD_TEST_DATABASE" && sh tools/schema.sh "$$TALLYD_TEST_DATABASE" > sql/schema.sql'
+
 lint:
 	sh tests/lint.sh
 
@@ -216,7 +220,7 @@ install: $(TALLYD)
 clean:
 	rm -rf build tallyd
 
-.PHONY: all ui unit probe check fuzz fuzz-run bench routes lint deb install clean kore-source
+.PHONY: all ui schema unit probe check fuzz fuzz-run bench routes lint deb install clean kore-source
 .DELETE_ON_ERROR:
 .SECONDARY:
 

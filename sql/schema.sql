@@ -1,5 +1,11 @@
 -- Made by tools/schema.sh from the migrations and functions; to read, not to run. schema `report` is in sql/report.
 
+CREATE FUNCTION public.double_json(v double precision) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    RETURN (CASE WHEN (v = 'NaN'::double precision) THEN '"NaN"'::text WHEN (abs(v) = 'Infinity'::double precision) THEN ((sign(v) * ('179769313486231570000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'::numeric)::double precision))::text WHEN ((v)::text ~ '^-?[0-9]+$'::text) THEN ((v)::text || '.0'::text) ELSE (v)::text END)::json;
+
+COMMENT ON FUNCTION public.double_json(v double precision) IS 'A double as MLflow writes it: NaN as text, infinities clamped, whole numbers with a fraction.';
+
 CREATE FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, OUT fail text, OUT experiment_id text) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -119,6 +125,24 @@ begin
     left join runs r on r.run_id = n.run_id
     left join experiments e on e.id = r.experiment_id;
 
+  if cardinality(x_req) > 0 then
+    return query
+    select distinct on (x.req) x.req, 4, null::integer, null::text, x.model
+      from unnest(x_req, x_model) as x(req, model)
+     where v_problem[x.req] = 0
+       and not exists (select from logged_models lm where lm.model_id = x.model);
+    if found then
+      select array_agg(case when c.req is null then v_problem[g.i] else 4 end order by g.i)
+        into v_problem
+        from generate_series(1, cardinality(r_run)) as g(i)
+        left join (
+               select distinct x.req
+                 from unnest(x_req, x_model) as x(req, model)
+                where not exists (select from logged_models lm where lm.model_id = x.model)
+             ) c on c.req = g.i and v_problem[g.i] = 0;
+    end if;
+  end if;
+
   if cardinality(p_req) > 0 then
     return query
     select p.req, 3, p.key_id, s.value, p.value
@@ -153,13 +177,20 @@ begin
   end if;
 
   if cardinality(m_req) > 0 then
+    perform pg_advisory_xact_lock_shared(run_lock(x.run)) from (select distinct r.run from unnest(v_id) as r(run) order by 1) x;
+    insert into unsettled (run, experiment_id)
+    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
+      from generate_subscripts(v_id, 1) as c(i)
+     where v_problem[c.i] = 0
+     order by v_id[c.i]
+        on conflict do nothing;
     insert into metrics (run, key_id, step, timestamp, value)
     select v_id[m.req], m.key_id, m.step, m.time, m.value
       from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
      where v_problem[m.req] = 0
         on conflict do nothing;
-    insert into latest_metrics as l (run, key_id, experiment_id, value, step, timestamp, start_time, run_rank)
-    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
      where v_problem[c.req] = 0
      order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
@@ -352,7 +383,7 @@ COMMENT ON COLUMN public.logged_models.deleted_time IS 'Milliseconds since 1970 
 
 CREATE FUNCTION public.logged_model_json(m public.logged_models) RETURNS json
     LANGUAGE sql STABLE
-    RETURN json_build_object('info', json_strip_nulls(json_build_object('model_id', (m).model_id, 'experiment_id', ((m).experiment_id)::text, 'name', (m).name, 'creation_timestamp_ms', (m).creation_time, 'last_updated_timestamp_ms', (m).last_update_time, 'artifact_uri', (m).artifact_uri, 'status', (ARRAY['LOGGED_MODEL_PENDING'::text, 'LOGGED_MODEL_READY'::text, 'LOGGED_MODEL_UPLOAD_FAILED'::text])[(m).status], 'model_type', (m).model_type, 'source_run_id', (m).source_run_id, 'status_message', (m).status_message, 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.logged_model_tags t WHERE (t.model = (logged_model_json.m).id)))), 'data', json_strip_nulls(json_build_object('params', (SELECT json_agg(json_build_object('key', p.key, 'value', p.value) ORDER BY p.key) AS json_agg FROM public.logged_model_params p WHERE (p.model = (logged_model_json.m).id)), 'metrics', (SELECT json_agg(json_build_object('key', x.key, 'value', x.value, 'timestamp', x."timestamp", 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', (logged_model_json.m).model_id, 'run_id', x.run_id) ORDER BY x.key, x."timestamp", x.step) AS json_agg FROM public.logged_model_metrics x WHERE (x.model = (logged_model_json.m).id)))));
+    RETURN json_build_object('info', json_strip_nulls(json_build_object('model_id', (m).model_id, 'experiment_id', ((m).experiment_id)::text, 'name', (m).name, 'creation_timestamp_ms', (m).creation_time, 'last_updated_timestamp_ms', (m).last_update_time, 'artifact_uri', (m).artifact_uri, 'status', (ARRAY['LOGGED_MODEL_PENDING'::text, 'LOGGED_MODEL_READY'::text, 'LOGGED_MODEL_UPLOAD_FAILED'::text])[(m).status], 'model_type', (m).model_type, 'source_run_id', (m).source_run_id, 'status_message', (m).status_message, 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.logged_model_tags t WHERE (t.model = (logged_model_json.m).id)))), 'data', json_strip_nulls(json_build_object('params', (SELECT json_agg(json_build_object('key', p.key, 'value', p.value) ORDER BY p.key) AS json_agg FROM public.logged_model_params p WHERE (p.model = (logged_model_json.m).id)), 'metrics', (SELECT json_agg(json_build_object('key', x.key, 'value', public.double_json(x.value), 'timestamp', x."timestamp", 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', (logged_model_json.m).model_id, 'run_id', x.run_id) ORDER BY x.key, x."timestamp", x.step) AS json_agg FROM public.logged_model_metrics x WHERE (x.model = (logged_model_json.m).id)))));
 
 COMMENT ON FUNCTION public.logged_model_json(m public.logged_models) IS 'A logged model as MLflow''s JSON.';
 
@@ -387,7 +418,7 @@ begin
     return;
   end if;
   insert into model_versions (model, version, creation_time, last_update_time, description, source, storage_location, run_id, run_link, model_id)
-  values (m.id, m.last_version, now_ms, now_ms, new_description, new_source, new_location, coalesce(new_run_id, ''), new_run_link, nullif(new_model_id, ''));
+  values (m.id, m.last_version, now_ms, now_ms, coalesce(new_description, ''), new_source, new_location, coalesce(new_run_id, ''), new_run_link, nullif(new_model_id, ''));
   insert into model_version_tags (model, version, key, value)
   select distinct on (t.tag ->> 'key') m.id, m.last_version, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
     from jsonb_array_elements(tags) with ordinality as t(tag, i)
@@ -524,7 +555,7 @@ COMMENT ON COLUMN public.registered_models.deployment_job_id IS 'As the client s
 
 CREATE FUNCTION public.model_version_json(m public.registered_models, v public.model_versions) RETURNS json
     LANGUAGE sql STABLE
-    RETURN json_strip_nulls(json_build_object('name', (m).name, 'version', ((v).version)::text, 'creation_timestamp', (v).creation_time, 'last_updated_timestamp', (v).last_update_time, 'user_id', (v).user_id, 'current_stage', public.stage_name((v).stage), 'description', COALESCE((v).description, ''::text), 'source', (v).source, 'run_id', (v).run_id, 'status', 'READY', 'status_message', (v).status_message, 'run_link', COALESCE((v).run_link, ''::text), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.model_version_tags t WHERE ((t.model = (model_version_json.v).model) AND (t.version = (model_version_json.v).version))), 'aliases', (SELECT json_agg(a.alias ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE ((a.model = (model_version_json.v).model) AND (a.version = (model_version_json.v).version)))));
+    RETURN json_strip_nulls(json_build_object('name', (m).name, 'version', ((v).version)::text, 'creation_timestamp', (v).creation_time, 'last_updated_timestamp', (v).last_update_time, 'user_id', (v).user_id, 'current_stage', public.stage_name((v).stage), 'description', (v).description, 'source', (v).source, 'run_id', (v).run_id, 'status', 'READY', 'status_message', (v).status_message, 'run_link', COALESCE((v).run_link, ''::text), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.model_version_tags t WHERE ((t.model = (model_version_json.v).model) AND (t.version = (model_version_json.v).version))), 'aliases', (SELECT json_agg(a.alias ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE ((a.model = (model_version_json.v).model) AND (a.version = (model_version_json.v).version)))));
 
 COMMENT ON FUNCTION public.model_version_json(m public.registered_models, v public.model_versions) IS 'A model version as MLflow''s JSON.';
 
@@ -605,10 +636,13 @@ begin
   returning id into v_id;
   if v_id is null then
     delete from repeats where key = repeat_key;
-    fail := case when exists (
+    fail := case exists (
         select from registered_models m join registered_model_tags t on t.model = m.id
          where m.workspace = 'default' and m.name = new_name and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true'
-      ) then 'prompt exists' else 'exists' end;
+      )::text || exists (select from jsonb_array_elements(tags) t where t ->> 'key' = 'mlflow.prompt.is_prompt' and lower(t ->> 'value') = 'true')::text
+      when 'truefalse' then 'prompt exists'
+      when 'falsetrue' then 'model exists'
+      else 'exists' end;
     return;
   end if;
   insert into registered_model_tags (model, key, value)
@@ -638,7 +672,7 @@ COMMENT ON COLUMN public.registered_model_tags.value IS 'Text.';
 
 CREATE FUNCTION public.registered_model_json(m public.registered_models) RETURNS json
     LANGUAGE sql STABLE
-    RETURN json_strip_nulls(json_build_object('name', (m).name, 'creation_timestamp', (m).creation_time, 'last_updated_timestamp', (m).last_update_time, 'description', COALESCE((m).description, ''::text), 'deployment_job_id', (m).deployment_job_id, 'latest_versions', (SELECT json_agg(public.model_version_json(registered_model_json.m, ROW(v.model, v.version, v.creation_time, v.last_update_time, v.description, v.user_id, v.stage, v.source, v.storage_location, v.run_id, v.run_link, v.model_id, v.status, v.status_message, v.deleted)) ORDER BY v.version) AS json_agg FROM (SELECT DISTINCT ON (x.stage) x.model, x.version, x.creation_time, x.last_update_time, x.description, x.user_id, x.stage, x.source, x.storage_location, x.run_id, x.run_link, x.model_id, x.status, x.status_message, x.deleted FROM public.model_versions x WHERE ((x.model = (registered_model_json.m).id) AND (NOT x.deleted)) ORDER BY x.stage, x.version DESC) v), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.registered_model_tags t WHERE (t.model = (registered_model_json.m).id)), 'aliases', (SELECT json_agg(json_build_object('alias', a.alias, 'version', (a.version)::text) ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE (a.model = (registered_model_json.m).id))));
+    RETURN json_strip_nulls(json_build_object('name', (m).name, 'creation_timestamp', (m).creation_time, 'last_updated_timestamp', (m).last_update_time, 'description', NULLIF((m).description, ''::text), 'deployment_job_id', (m).deployment_job_id, 'latest_versions', (SELECT json_agg(public.model_version_json(registered_model_json.m, ROW(v.model, v.version, v.creation_time, v.last_update_time, v.description, v.user_id, v.stage, v.source, v.storage_location, v.run_id, v.run_link, v.model_id, v.status, v.status_message, v.deleted)) ORDER BY v.version) AS json_agg FROM (SELECT DISTINCT ON (x.stage) x.model, x.version, x.creation_time, x.last_update_time, x.description, x.user_id, x.stage, x.source, x.storage_location, x.run_id, x.run_link, x.model_id, x.status, x.status_message, x.deleted FROM public.model_versions x WHERE ((x.model = (registered_model_json.m).id) AND (NOT x.deleted)) ORDER BY x.stage, x.version DESC) v), 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.registered_model_tags t WHERE (t.model = (registered_model_json.m).id)), 'aliases', (SELECT json_agg(json_build_object('alias', a.alias, 'version', (a.version)::text) ORDER BY a.alias) AS json_agg FROM public.registered_model_aliases a WHERE (a.model = (registered_model_json.m).id))));
 
 COMMENT ON FUNCTION public.registered_model_json(m public.registered_models) IS 'A registered model as MLflow''s JSON.';
 
@@ -691,11 +725,155 @@ $$;
 
 COMMENT ON FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) IS 'Creates a run or, for a repeated request, finds the first one.';
 
+CREATE FUNCTION public.run_jobs() RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_done bigint := 0;
+  v_slice bigint;
+  v_from timestamptz := clock_timestamp();
+begin
+  if not pg_try_advisory_xact_lock(78::bigint << 48) then
+    return 0;
+  end if;
+  v_done := settle(null, interval '30 seconds');
+  delete from repeats r where r.key in (select x.key from repeats x where x.created_at < now() - interval '10 minutes' order by x.created_at limit 1000);
+  loop
+    v_slice := seal_slice(interval '15 minutes');
+    exit when v_slice = 0;
+    v_done := v_done + abs(v_slice);
+    exit when clock_timestamp() > v_from + interval '15 milliseconds';
+  end loop;
+  return v_done;
+end
+$$;
+
+COMMENT ON FUNCTION public.run_jobs() IS 'Settles, forgets old repeats and seals, a little at a time. Returns how much was done.';
+
+CREATE FUNCTION public.run_lock(run bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((77)::bigint << 48) | run);
+
+COMMENT ON FUNCTION public.run_lock(run bigint) IS 'Key of a run''s advisory lock, see settle().';
+
 CREATE FUNCTION public.run_rank_of(run_id text) RETURNS bigint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN (run_id ~ '^[0-9a-f]{15}'::text) THEN ((('x0'::text || substr(run_id, 1, 15)))::bit(64))::bigint ELSE ((('x00'::text || rpad(encode(substr(convert_to(run_id, 'UTF8'::name), 1, 7), 'hex'::text), 14, '0'::text)))::bit(64))::bigint END;
 
 COMMENT ON FUNCTION public.run_rank_of(run_id text) IS 'Order of a run id as a number, kept in runs.run_rank.';
+
+CREATE FUNCTION public.seal_slice(quiet interval) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_run bigint;
+  v_key integer;
+  v_points bigint;
+begin
+  select q.run into v_run from seal_queue q where q.due <= now() order by q.due limit 1 for update skip locked;
+  if v_run is null then
+    return 0;
+  end if;
+  if exists (select from unsettled u where u.run = v_run) then
+    update seal_queue q set due = now() + quiet where q.run = v_run;
+    return -1;
+  end if;
+  if not pg_try_advisory_xact_lock(run_lock(v_run)) then
+    update seal_queue q set due = now() + interval '1 minute' where q.run = v_run;
+    return -1;
+  end if;
+  select l.key_id
+    into v_key
+    from latest_metrics l
+   where l.run = v_run
+     and exists (select from metrics m where m.run = v_run and m.key_id = l.key_id offset 63)
+   order by l.key_id
+   limit 1;
+  if v_key is null then
+    delete from seal_queue q where q.run = v_run;
+    return -1;
+  end if;
+  with p as (
+      select m.step, m.timestamp, m.value
+        from metrics m
+       where m.run = v_run
+         and m.key_id = v_key
+       order by m.step, m.timestamp, m.value
+       limit 4096
+    )
+  , d as (
+      select p.*, row_number() over w as i, p.step - lag(p.step) over w as step_by, p.timestamp - lag(p.timestamp) over w as delta
+        from p
+      window w as (order by p.step, p.timestamp, p.value)
+    )
+  , c as (
+      select count(*) as points, min(step) as first_step, max(step) as last_step
+           , case when count(distinct step_by) <= 1 then coalesce(min(step_by), 0) end as step_by
+           , array_agg(step order by i) as steps
+           , min(timestamp) filter (where i = 1) as first_timestamp
+           , coalesce(max(abs(delta)), 0) <= 2147483647 as small
+           , array_agg(coalesce(delta, 0) order by i) as deltas
+           , array_agg(timestamp order by i) as timestamps
+           , array_agg(value order by i) as values
+        from d
+    )
+  , made as (
+      insert into metric_chunks (run, key_id, chunk, points, first_step, last_step, step_by, steps, first_timestamp, timestamp_deltas, timestamps, values)
+      select v_run, v_key, coalesce((select max(x.chunk) + 1 from metric_chunks x where x.run = v_run and x.key_id = v_key), 0)
+           , c.points, c.first_step, c.last_step, c.step_by, case when c.step_by is null then c.steps end
+           , c.first_timestamp, case when c.small then c.deltas::integer[] end, case when not c.small then c.timestamps end, c.values
+        from c
+    )
+  , gone as (
+      delete from metrics m
+       using p
+       where m.run = v_run
+         and m.key_id = v_key
+         and m.step = p.step
+         and m.timestamp = p.timestamp
+         and m.value = p.value
+    )
+  select c.points into v_points from c;
+  return v_points;
+end
+$$;
+
+COMMENT ON FUNCTION public.seal_slice(quiet interval) IS 'Seals one slice of metric history; see the file.';
+
+CREATE FUNCTION public.settle(experiments bigint[], age interval) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_runs bigint[];
+begin
+  select array_agg(x.run order by x.run)
+    into v_runs
+    from (
+           select u.run
+             from unsettled u
+            where (experiments is null or u.experiment_id = any (experiments))
+              and u.since <= now() - age
+            order by u.run
+            limit 5000
+         ) x;
+  if v_runs is null then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(run_lock(r.run)) from unnest(v_runs) as r(run);
+  delete from unsettled u where u.run = any (v_runs);
+  update latest_metrics l
+     set search_value = l.value
+   where l.run = any (v_runs)
+     and l.search_value is distinct from l.value;
+  /* What was written to will be sealed once it has been quiet (seal_slice()). */
+  insert into seal_queue (run, due)
+  select r.run, now() + interval '15 minutes' from unnest(v_runs) as r(run) order by r.run
+      on conflict do nothing;
+  return cardinality(v_runs);
+end
+$$;
+
+COMMENT ON FUNCTION public.settle(experiments bigint[], age interval) IS 'Brings search_value up to date; see the file.';
 
 CREATE TABLE public.artifact_usage (
     run bigint NOT NULL,
@@ -793,9 +971,10 @@ CREATE TABLE public.latest_metrics (
     step bigint NOT NULL,
     "timestamp" bigint NOT NULL,
     start_time bigint NOT NULL,
-    run_rank bigint NOT NULL
+    run_rank bigint NOT NULL,
+    search_value double precision NOT NULL
 )
-WITH (fillfactor='80');
+WITH (fillfactor='70');
 
 COMMENT ON TABLE public.latest_metrics IS 'Last value of each metric of each run: the largest (step, timestamp, value).';
 
@@ -816,6 +995,8 @@ COMMENT ON COLUMN public.latest_metrics."timestamp" IS 'Milliseconds since 1970.
 COMMENT ON COLUMN public.latest_metrics.start_time IS 'Copy of the run''s.';
 
 COMMENT ON COLUMN public.latest_metrics.run_rank IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.latest_metrics.search_value IS 'Copy of value that the search index stands on; may lag while the run is listed in unsettled.';
 
 ALTER TABLE public.logged_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME public.logged_models_id_seq
@@ -1093,6 +1274,17 @@ COMMENT ON COLUMN public.schema_migrations.applied_at IS 'When it was applied la
 
 COMMENT ON COLUMN public.schema_migrations.applied_by IS 'Version of the server that applied it.';
 
+CREATE TABLE public.seal_queue (
+    run bigint NOT NULL,
+    due timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.seal_queue IS 'Runs whose metric history is to be sealed once it has been quiet.';
+
+COMMENT ON COLUMN public.seal_queue.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.seal_queue.due IS 'Not before this time; later when the run was written to meanwhile.';
+
 CREATE TABLE public.stores (
     id integer NOT NULL,
     root text NOT NULL
@@ -1139,6 +1331,20 @@ COMMENT ON COLUMN public.tags.start_time IS 'Copy of the run''s.';
 COMMENT ON COLUMN public.tags.run_rank IS 'Copy of the run''s.';
 
 COMMENT ON COLUMN public.tags.value IS 'Its text, cut at 8000 characters.';
+
+CREATE TABLE public.unsettled (
+    run bigint NOT NULL,
+    experiment_id bigint NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.unsettled IS 'Runs whose search_value may lag behind value.';
+
+COMMENT ON COLUMN public.unsettled.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.unsettled.experiment_id IS 'Copy of the run''s.';
+
+COMMENT ON COLUMN public.unsettled.since IS 'When the first value changed.';
 
 CREATE TABLE public.views (
     id bigint NOT NULL,
@@ -1256,6 +1462,9 @@ ALTER TABLE ONLY public.runs
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.seal_queue
+    ADD CONSTRAINT seal_queue_pkey PRIMARY KEY (run);
+
 ALTER TABLE ONLY public.stores
     ADD CONSTRAINT stores_pkey PRIMARY KEY (id);
 
@@ -1264,6 +1473,9 @@ ALTER TABLE ONLY public.stores
 
 ALTER TABLE ONLY public.tags
     ADD CONSTRAINT tags_pkey PRIMARY KEY (run, key_id);
+
+ALTER TABLE ONLY public.unsettled
+    ADD CONSTRAINT unsettled_pkey PRIMARY KEY (run);
 
 ALTER TABLE ONLY public.views
     ADD CONSTRAINT views_experiment_id_name_key UNIQUE (experiment_id, name);
@@ -1275,7 +1487,7 @@ CREATE INDEX experiments_creation_time_idx ON public.experiments USING btree (cr
 
 CREATE INDEX experiments_last_update_time_idx ON public.experiments USING btree (last_update_time DESC, id);
 
-CREATE INDEX latest_metrics_search_idx ON public.latest_metrics USING btree (experiment_id, key_id, value, start_time DESC, run_rank, run) WHERE (NOT deleted);
+CREATE INDEX latest_metrics_search_idx ON public.latest_metrics USING btree (experiment_id, key_id, search_value, start_time DESC, run_rank, run) WHERE (NOT deleted);
 
 CREATE INDEX logged_models_experiment_id_idx ON public.logged_models USING btree (experiment_id, creation_time DESC, model_id);
 
@@ -1305,7 +1517,11 @@ CREATE INDEX runs_search_idx ON public.runs USING btree (experiment_id, start_ti
 
 CREATE INDEX runs_status_idx ON public.runs USING btree (experiment_id, status, start_time DESC, run_rank, id) WHERE (lifecycle <> 1);
 
+CREATE INDEX seal_queue_due_idx ON public.seal_queue USING btree (due);
+
 CREATE INDEX tags_search_idx ON public.tags USING btree (experiment_id, key_id, "left"(value, 64), start_time DESC, run_rank, run) WHERE (NOT deleted);
+
+CREATE INDEX unsettled_experiment_id_idx ON public.unsettled USING btree (experiment_id);
 
 ALTER TABLE ONLY public.datasets
     ADD CONSTRAINT datasets_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;
