@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "config.h"
+#include "doctor.h"
 #include "engine/engine.h"
 #include "migrate.h"
 #include "server.h"
@@ -49,6 +50,8 @@ main(int argc, char **argv)
 		return supervise_with_database(migrate);
 	if (strcmp(config->command, "serve") == 0)
 		return supervise_run(serve);
+	if (strcmp(config->command, "doctor") == 0)
+		return supervise_with_database(doctor_run);
 	if (strcmp(config->command, "check-config") == 0) {
 		config_print();
 		return 0;

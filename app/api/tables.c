@@ -16,6 +16,7 @@ extern const struct endpoint_table page_table;
 extern const struct endpoint_table graphql_table;
 extern const struct endpoint_table explore_table;
 extern const struct endpoint_table live_table;
+extern const struct endpoint_table doctor_table;
 extern const struct endpoint_table server_table;
 
 const struct endpoint_table *const endpoint_tables[] = {
@@ -32,6 +33,7 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&graphql_table,
 	&explore_table,
 	&live_table,
+	&doctor_table,
 	&server_table,
 };
 const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_tables[0]);
