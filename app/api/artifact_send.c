@@ -11,11 +11,11 @@
 #define REDIRECT_TTL_S 300
 #define HEADERS_MOST 12
 /*
- * A report that our page frames. The sandbox gives it an origin of its own, so its scripts reach neither the page nor the API, and connect-src is none. Scripts of other hosts are let
- * in because mlflow.log_figure writes plotly's pages with their library from a CDN.
+ * A report that our page frames. The sandbox gives it an origin of its own, so its scripts reach neither the page nor the API, and it may load nothing from anywhere: a report that
+ * brings its scripts with it works, one that fetches them from another host does not.
  */
 #define FRAMED_POLICY \
-	"sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' https: data: blob:; style-src 'unsafe-inline' https: data:; " \
+	"sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline' data:; " \
 	"img-src https: data: blob:; font-src https: data:; media-src data: blob:; worker-src blob:; form-action 'none'; frame-ancestors 'self'"
 
 uint64_t artifact_bytes_in, artifact_bytes_out;
