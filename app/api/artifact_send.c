@@ -16,7 +16,7 @@
  */
 #define FRAMED_POLICY \
 	"sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline' data:; " \
-	"img-src https: data: blob:; font-src https: data:; media-src data: blob:; worker-src blob:; form-action 'none'; frame-ancestors 'self'"
+	"img-src data: blob:; font-src data:; media-src data: blob:; worker-src blob:; form-action 'none'; frame-ancestors 'self'"
 
 uint64_t artifact_bytes_in, artifact_bytes_out;
 
