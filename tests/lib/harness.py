@@ -153,6 +153,7 @@ class Tallyd:
     """One tallyd with all its processes. `url` answers when start() returns."""
 
     def __init__(self, *options, database=None, command="serve", env=None, folder=None, port=None):
+        self.database = database
         self.own_folder = folder is None
         self.folder = folder or open_folder("tallyd-test-")
         self.port = port or free_port()
