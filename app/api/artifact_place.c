@@ -46,7 +46,7 @@ checked(void *user, bool usable, struct text report)
 		if (!usable)
 			log_error("artifacts: " TEXT_FMT, TEXT_ARG(line));
 		else if (text_starts(line, "ok") || text_starts(line, "bucket "))
-			log_info("artifacts: " TEXT_FMT, TEXT_ARG(line));
+			log_debug("artifacts: " TEXT_FMT, TEXT_ARG(line));
 		else
 			log_warn("artifacts: " TEXT_FMT, TEXT_ARG(line));
 		rest = text_skip(rest, end < rest.n ? end + 1 : end);

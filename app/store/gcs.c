@@ -33,8 +33,6 @@
 #define RESUMES_MOST 4
 /* What we sign is dated back by this, for clocks that differ. */
 #define SKEW_S 30
-/* A look at an object counts this long for the next signed address. */
-#define STAT_FRESH_MS 1500
 #define CACHE_SETS 1024
 #define CACHE_WAYS 4
 #define CACHE_CONTROL "private, max-age=0, no-transform"
@@ -44,7 +42,7 @@ struct cached {
 	int64_t ttl_s;
 	uint64_t generation;
 	int64_t size;
-	int64_t looked_ms, until_ms, used_ms;
+	int64_t until_ms, used_ms;
 	char *url;
 };
 
@@ -786,7 +784,7 @@ cache_store(struct job *j, const struct store_stat *st, struct text url)
 	c->ttl_s = j->ttl_s;
 	c->generation = st->generation;
 	c->size = st->encoded ? -1 : st->size;
-	c->looked_ms = c->used_ms = loop_now_ms();
+	c->used_ms = loop_now_ms();
 	/* Half its life is left to whoever gets it from here. */
 	c->until_ms = clock_ms() + j->ttl_s * 500;
 }
@@ -1512,7 +1510,6 @@ sign_get_looked(void *user, struct out_call *call, const struct out_answer *a)
 	j->total = j->op->stat.encoded ? -1 : j->op->stat.size;
 	c = cache_find(j->gcs, j->object, j->ttl_s);
 	if (c != NULL && c->generation == j->op->stat.generation && clock_ms() < c->until_ms) {
-		c->looked_ms = loop_now_ms();
 		give_cached(j, c);
 		return;
 	}
@@ -1538,16 +1535,11 @@ static void
 gcs_sign_get(struct store *store, struct text key, int64_t ttl_s, struct store_op *op)
 {
 	struct job *j = job_new(store, key, op);
-	struct cached *c;
 
 	j->ttl_s = ttl_capped(j->gcs, ttl_s);
 	if (!can_sign(j))
 		return;
-	c = cache_find(j->gcs, j->object, j->ttl_s);
-	if (c != NULL && loop_now_ms() - c->looked_ms < STAT_FRESH_MS && clock_ms() < c->until_ms) {
-		give_cached(j, c);
-		return;
-	}
+	/* The object is looked at each time: another worker or server may just have replaced it, and a client reads what it wrote. Only signatures are kept. */
 	with_token(j, sign_get_go);
 }
 
