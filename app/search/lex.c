@@ -117,7 +117,7 @@ number_end(struct text s, size_t at)
 		return 0;
 	if (i < s.n && (s.s[i] == 'e' || s.s[i] == 'E')) {
 		size_t e = i + 1;
-		if (e < s.n && (s.s[e] == '-' || s.s[e] == '+'))
+		if (e < s.n && s.s[e] == '-') /* not '+': MLflow does not take it */
 			e++;
 		if (e < s.n && is_digit(s.s[e])) {
 			while (e < s.n && is_digit(s.s[e]))
