@@ -506,9 +506,9 @@ model_read(struct call *call, struct text model_id, enum next (*then)(struct cal
 }
 
 static bool
-found(struct call *call, PGresult *r, const char *what, struct text id)
+found(struct call *call, PGresult *r, const char *what, struct text id, const char *after)
 {
-	return PQntuples(r) > 0 || call_refuse(call, RESOURCE_DOES_NOT_EXIST, "%s '" TEXT_FMT "' not found", what, TEXT_ARG(id));
+	return PQntuples(r) > 0 || call_refuse(call, RESOURCE_DOES_NOT_EXIST, "%s" TEXT_FMT "%s", what, TEXT_ARG(id), after);
 }
 
 static enum next
@@ -516,7 +516,7 @@ run_list_at(struct call *call, PGresult *r)
 {
 	struct artifact *a;
 
-	if (!found(call, r, "Run with id", call_text(call, "run_id")) || !artifact_at(call, db_text(r, 0, 0), call_text(call, "path"), true, &a))
+	if (!found(call, r, "Run with id=", call_text(call, "run_id"), " not found") || !artifact_at(call, db_text(r, 0, 0), call_text(call, "path"), true, &a))
 		return FAILED;
 	a->relative = true;
 	return artifact_list(a);
@@ -533,7 +533,7 @@ model_list_at(struct call *call, PGresult *r)
 {
 	struct artifact *a;
 
-	if (!found(call, r, "Logged model with ID", call_path_arg(call, "model_id")) || !artifact_at(call, db_text(r, 0, 0), call_text(call, "artifact_directory_path"), true, &a))
+	if (!found(call, r, "Logged model with ID '", call_path_arg(call, "model_id"), "' not found.") || !artifact_at(call, db_text(r, 0, 0), call_text(call, "artifact_directory_path"), true, &a))
 		return FAILED;
 	a->relative = true;
 	return artifact_list(a);
@@ -562,7 +562,7 @@ view(struct call *call, PGresult *r, struct text path)
 static enum next
 run_file_at(struct call *call, PGresult *r)
 {
-	return found(call, r, "Run with id", call_text(call, "run_id")) ? view(call, r, call_text(call, "path")) : FAILED;
+	return found(call, r, "Run with id=", call_text(call, "run_id"), " not found") ? view(call, r, call_text(call, "path")) : FAILED;
 }
 
 static enum next
@@ -576,7 +576,9 @@ run_file(struct call *call)
 static enum next
 version_file_at(struct call *call, PGresult *r)
 {
-	return found(call, r, "Model Version of", call_text(call, "name")) ? view(call, r, call_text(call, "path")) : FAILED;
+	if (PQntuples(r) == 0)
+		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "Model Version (name=" TEXT_FMT ", version=" TEXT_FMT ") not found", TEXT_ARG(call_text(call, "name")), TEXT_ARG(call_text(call, "version")));
+	return view(call, r, call_text(call, "path"));
 }
 
 static enum next
@@ -592,7 +594,7 @@ version_file(struct call *call)
 static enum next
 model_file_at(struct call *call, PGresult *r)
 {
-	return found(call, r, "Logged model with ID", call_path_arg(call, "model_id")) ? view(call, r, call_text(call, "artifact_file_path")) : FAILED;
+	return found(call, r, "Logged model with ID '", call_path_arg(call, "model_id"), "' not found.") ? view(call, r, call_text(call, "artifact_file_path")) : FAILED;
 }
 
 static enum next
@@ -704,7 +706,7 @@ upload_at(struct call *call, PGresult *r)
 	struct upload *u = call->state;
 	struct artifact *a;
 	struct store_op *op;
-	bool good = found(call, r, "Run with id", call_text(call, "run_id")) && artifact_at(call, db_text(r, 0, 0), call_text(call, "path"), false, &a);
+	bool good = found(call, r, "Run with id=", call_text(call, "run_id"), " not found") && artifact_at(call, db_text(r, 0, 0), call_text(call, "path"), false, &a);
 
 	call->on_gone = NULL;
 	if (good) {
