@@ -6,6 +6,7 @@
 
 #define TAG_KEY_MOST 250
 #define TAG_VALUE_MOST 100000
+#define NAME_MOST 500 /* an index row takes 2704 bytes */
 #define ALIAS_MOST 255
 #define MODELS_MOST 1000
 
@@ -78,6 +79,8 @@ model_name_valid(struct call *call, struct text name, const char *field)
 
 	if (text_trim(name).n == 0)
 		return call_refuse(call, INVALID_PARAMETER_VALUE, "Missing value for required parameter '%s'.", field);
+	if (!length_valid(call, name, NAME_MOST, field))
+		return false;
 	if (text_find(name, '/') < name.n || text_find(name, ':') < name.n)
 		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model name '%.*s'. Names cannot contain '/' or ':'.", TEXT_ARG(name));
 	norm = path_norm(call->arena, name);
