@@ -47,7 +47,6 @@ static const struct option options[] = {
 	INT_OPTION("port", port, "5000", 1, 65535, "Port to listen on."),
 	INT_OPTION("workers", workers, "2", 1, 64, "Worker processes. Each opens read_lanes + write_lanes + 1 database connections."),
 	TEXT_OPTION("database", database, "", "URI", "PostgreSQL (14 or newer) as libpq URI or connection string. Empty: a private cluster in data_dir. Synonym: backend-store-uri."),
-	TEXT_OPTION("read-database", read_database, "", "URI", "A replica for searches and histories. Empty: the database itself."),
 	TEXT_OPTION("data-dir", data_dir, "./tallyd-data", "FOLDER", "Where the private cluster and local artifacts live."),
 	TEXT_OPTION("default-artifact-root", default_artifact_root, "", "URI", "Where clients put artifacts of new experiments. Empty: through this server (mlflow-artifacts:/). gs://bucket/path: straight to a bucket."),
 	TEXT_OPTION("artifacts-destination", artifacts_destination, "", "FOLDER", "Where this server keeps what comes through it: a folder or gs://bucket/path. Empty: data_dir/artifacts."),
@@ -636,7 +635,6 @@ config_load(int argc, char **argv)
 	enter_home(argv);
 	check_host();
 	check_database("database", &now.database);
-	check_database("read-database", &now.read_database);
 }
 
 static const char *

@@ -10,7 +10,6 @@ struct config {
 	int port;
 	int workers;
 	const char *database;      /* libpq URI; "" = embedded cluster in data_dir */
-	const char *read_database; /* "" = database */
 	const char *data_dir;
 	const char *default_artifact_root; /* "" = mlflow-artifacts:/ */
 	const char *artifacts_destination; /* folder or gs://bucket/path; "" = data_dir/artifacts */
