@@ -390,6 +390,21 @@ await test('note: markdown is read, html in it is text', async () => {
 	await it.done();
 });
 
+if (withFiles)
+	await test('artifacts: open a folder, look at a file, all as one zip', async () => {
+		const it = await open(`/runs/${withFiles}/artifacts`);
+		const { page } = it;
+		const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download as zip' }).click()]);
+		const bytes = readFileSync(await download.path());
+		assert.equal(bytes.readUInt32LE(0), 0x04034b50, 'starts as a zip file does');
+		assert.ok(bytes.includes('PK\x05\x06'), 'has its directory at the end');
+		for (const row of await page.locator('.art-tree .art-row').all()) {
+			await row.click();
+			await settled(page);
+		}
+		await it.done();
+	});
+
 await test("links of MLflow's clients lead to our pages", async () => {
 	for (const [hash, want] of [[`#/experiments/${own}/runs/${runs[0]}`, `runs/${runs[0]}`], [`#/experiments/${own}`, `experiments/${own}/runs`], ['#/models', 'models'], [`#/experiments/${own}/runs/${runs[0]}/artifacts`, `runs/${runs[0]}/artifacts`]]) {
 		const it = await open(`/${hash}`);

@@ -47,11 +47,6 @@ export function artifactUrl(owner: ArtifactOwner, path: string): string {
 		: withParams(`${root}get-artifact`, { run_id: owner.run_id, path });
 }
 
-/* A folder of a run's artifacts, or all of them, as a zip file. */
-export function zipUrl(owner: ArtifactOwner, path: string): string {
-	return endpoint('tallyd/artifacts/zip', { run_id: owner.run_id, path });
-}
-
 export function get<T>(path: string, params?: Params, abort?: AbortSignal): Promise<T> {
 	return call<T>(endpoint(path, params), { signal: abort });
 }

@@ -1,6 +1,7 @@
 /* The files of a run and of its models: a tree read folder by folder, the viewer beside it. */
 import { useEffect, useState } from 'preact/hooks';
-import { get, post, zipUrl } from '../api/client';
+import { get, post } from '../api/client';
+import { artifactList } from '../api/artifacts';
 import { num, type ArtifactOwner, type FileInfo, type LoggedModel, type RegisteredModel, type Run } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
 import { Code, CopyLine } from '../components/copy';
@@ -8,30 +9,19 @@ import { ask } from '../components/dialog';
 import { Icon } from '../components/icon';
 import { lazy } from '../components/lazy';
 import { useLoad } from '../components/load';
-import { say } from '../components/toast';
+import { complain, say } from '../components/toast';
 import { bytes } from '../format';
 import { go, param, setQuery } from '../state/url';
 
 const Artifact = lazy<{ run: ArtifactOwner; path: string; size: number }>(() => import('../viewers/index').then((m) => ({ default: m.Artifact })));
 
-interface Listing {
-	root_uri?: string;
-	files?: FileInfo[];
-}
-
-function list(owner: ArtifactOwner, path: string, abort?: AbortSignal): Promise<FileInfo[]> {
-	const answer = owner.model_id
-		? get<Listing>(`mlflow/logged-models/${owner.model_id}/artifacts/directories`, { artifact_directory_path: path }, abort)
-		: get<Listing>('mlflow/artifacts/list', { run_id: owner.run_id, path }, abort);
-	return answer.then((a) => [...(a.files ?? [])].sort((x, y) => Number(y.is_dir) - Number(x.is_dir) || (x.path < y.path ? -1 : 1)));
-}
 
 export default function Artifacts({ run, models }: { run: Run; models: LoggedModel[] }) {
 	const at = param('path');
 	const model = param('model');
 	const own: ArtifactOwner = { run_id: run.info.run_id };
 	const owner: ArtifactOwner = model.value ? { ...own, model_id: model.value } : own;
-	const top = useLoad((abort) => list(own, '', abort), [run.info.run_id]);
+	const top = useLoad((abort) => artifactList(own, '', abort), [run.info.run_id]);
 	const [info, setInfo] = useState<Record<string, FileInfo>>({});
 	const known = (id: string, files: FileInfo[]) => setInfo((old) => ({ ...old, ...Object.fromEntries(files.map((f) => [`${id}:${f.path}`, f])) }));
 	const chosen = info[`${model.value}:${at.value}`];
@@ -39,7 +29,7 @@ export default function Artifacts({ run, models }: { run: Run; models: LoggedMod
 	useEffect(() => { if (top.data) known('', top.data); }, [top.data]);
 
 	/* a link may name a file in a folder that is not listed yet */
-	const folder = useLoad((abort) => (at.value && !chosen ? list(owner, at.value.split('/').slice(0, -1).join('/'), abort).catch(() => []) : Promise.resolve([])), [model.value, at.value, !!chosen]);
+	const folder = useLoad((abort) => (at.value && !chosen ? artifactList(owner, at.value.split('/').slice(0, -1).join('/'), abort).catch(() => []) : Promise.resolve([])), [model.value, at.value, !!chosen]);
 	useEffect(() => { if (folder.data?.length) known(model.value, folder.data); }, [folder.data]);
 
 	if (top.error)
@@ -58,7 +48,7 @@ export default function Artifacts({ run, models }: { run: Run; models: LoggedMod
 			</nav>
 			<div class="art-view">
 				{at.value || model.value ? <Shown owner={owner} path={at.value} info={chosen} run={run} model={models.find((m) => m.info.model_id === model.value)} />
-					: <><div class="art-bar"><b>All artifacts</b><span class="grow" /><a class="btn small" data-server href={zipUrl(own, '')} download><Icon name="download" />Download as zip</a></div>
+					: <><div class="art-bar"><b>All artifacts</b><span class="grow" /><ZipButton owner={own} path="" name={run.info.run_name || run.info.run_id} /></div>
 						<div class="art-show"><p class="muted">Choose a file to look at it.</p><p class="row"><span class="muted">Artifact Location</span> {run.info.artifact_uri && <CopyLine text={run.info.artifact_uri} label="artifact location" />}</p></div></>}
 			</div>
 		</div>
@@ -82,7 +72,7 @@ function Tree(props: TreeProps) {
 function Leaf({ file: f, ...props }: TreeProps & { file: FileInfo }) {
 	const inside = props.at === f.path || props.at.startsWith(`${f.path}/`);
 	const [open, setOpen] = useState(inside && f.is_dir);
-	const files = useLoad((abort) => (open ? list(props.owner, f.path, abort) : Promise.resolve(undefined)), [open, f.path]);
+	const files = useLoad((abort) => (open ? artifactList(props.owner, f.path, abort) : Promise.resolve(undefined)), [open, f.path]);
 	useEffect(() => { if (files.data) props.onKnown(props.id, files.data); }, [files.data]);
 	useEffect(() => { if (inside && f.is_dir && props.at !== f.path) setOpen(true); }, [props.at]);
 	return (
@@ -100,7 +90,7 @@ function ModelRoot({ run_id, model, at, onOpen, onKnown }: { run_id: string; mod
 	const id = model.info.model_id;
 	const owner = { run_id, model_id: id };
 	const [open, setOpen] = useState(at !== null);
-	const files = useLoad((abort) => (open ? list(owner, '', abort) : Promise.resolve(undefined)), [open, id]);
+	const files = useLoad((abort) => (open ? artifactList(owner, '', abort) : Promise.resolve(undefined)), [open, id]);
 	useEffect(() => { if (files.data) onKnown(id, files.data); }, [files.data]);
 	return (
 		<>
@@ -112,14 +102,14 @@ function ModelRoot({ run_id, model, at, onOpen, onKnown }: { run_id: string; mod
 
 function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: string; info: FileInfo | undefined; run: Run; model: LoggedModel | undefined }) {
 	const isFolder = info ? info.is_dir : path === '';
-	const inside = useLoad((abort) => (isFolder ? list(owner, path, abort) : Promise.resolve(undefined)), [owner.model_id, path, isFolder]);
+	const inside = useLoad((abort) => (isFolder ? artifactList(owner, path, abort) : Promise.resolve(undefined)), [owner.model_id, path, isFolder]);
 	const mlmodel = inside.data?.find((f) => f.path.split('/').at(-1) === 'MLmodel');
 	const title = path || model?.info.name || 'All artifacts';
 	return (
 		<>
 			{isFolder && <div class="art-bar"><b>{title}</b><span class="grow" />
 				{mlmodel && <button type="button" class="btn small primary" onClick={() => register(run, owner, path, model)}>Register model</button>}
-				{!owner.model_id && <a class="btn small" data-server href={zipUrl(owner, path)} download><Icon name="download" />Download as zip</a>}
+				<ZipButton owner={owner} path={path} name={path.split('/').at(-1) || model?.info.name || run.info.run_id} />
 			</div>}
 			<div class="art-show">
 				{isFolder
@@ -130,6 +120,20 @@ function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: 
 			</div>
 		</>
 	);
+}
+
+function ZipButton({ owner, path, name }: { owner: ArtifactOwner; path: string; name: string }) {
+	const [busy, setBusy] = useState(false);
+	const run = async () => {
+		setBusy(true);
+		try {
+			await (await import('./run-zip')).downloadZip(owner, path, name);
+		} catch (problem) {
+			complain(problem);
+		}
+		setBusy(false);
+	};
+	return <button type="button" class="btn small" disabled={busy} onClick={run}><Icon name="download" />Download as zip</button>;
 }
 
 function register(run: Run, owner: ArtifactOwner, path: string, model: LoggedModel | undefined): void {
