@@ -147,6 +147,12 @@ name_end(struct text s, size_t at)
 		if (i >= s.n || s.s[i] != '.')
 			return i;
 		i++;
+		/* Space behind a dot belongs to the key, as MLflow has it: such a key finds nothing. */
+		size_t next = i;
+		while (next < s.n && is_space(s.s[next]))
+			next++;
+		if (next > i && next < s.n && (is_word(s.s[next]) || memchr("\"`'", s.s[next], 3) != NULL))
+			i = next;
 	}
 }
 
