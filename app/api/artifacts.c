@@ -577,7 +577,7 @@ static enum next
 version_file_at(struct call *call, PGresult *r)
 {
 	if (PQntuples(r) == 0)
-		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "Model Version (name=" TEXT_FMT ", version=" TEXT_FMT ") not found", TEXT_ARG(call_text(call, "name")), TEXT_ARG(call_text(call, "version")));
+		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "Model Version (name=" TEXT_FMT ", version=%lld) not found", TEXT_ARG(call_text(call, "name")), (long long)call_int(call, "version"));
 	return view(call, r, call_text(call, "path"));
 }
 

@@ -9,26 +9,6 @@ static const struct field graphql_fields[] = {
 	FIELDS_END,
 };
 
-static enum next
-errors_reply(struct call *call, struct text message)
-{
-	buf_puts(&call->out, "{\"data\":null,\"errors\":[");
-	buf_json(&call->out, message);
-	buf_puts(&call->out, "]}");
-	return call_reply_json(call);
-}
-
-static enum next
-data_reply(struct call *call, PGresult *r)
-{
-	if (PQntuples(r) == 0)
-		return errors_reply(call, TEXT("The run or experiment was not found."));
-	buf_puts(&call->out, "{\"data\":");
-	buf_text(&call->out, db_text(r, 0, 0));
-	buf_puts(&call->out, ",\"errors\":null}");
-	return call_reply_json(call);
-}
-
 /* variables.input.experimentId, variables.data.runId */
 static struct text
 variable(struct call *call, const char *object, const char *name)
@@ -36,6 +16,36 @@ variable(struct call *call, const char *object, const char *name)
 	const struct json *v = json_member(json_member(call_value(call, "variables")->json, object), name);
 
 	return v != NULL && v->type == JSON_STRING ? v->text : TEXT_NONE;
+}
+
+/* As MLflow: 200, the field is null, errors are plain strings. */
+static enum next
+errors_reply(struct call *call, const char *field, const char *before, struct text id, const char *after)
+{
+	struct buf message = { 0 };
+
+	buf_puts(&message, before);
+	buf_text(&message, id);
+	buf_puts(&message, after);
+	buf_printf(&call->out, "{\"data\":{\"%s\":null},\"errors\":[", field);
+	buf_json(&call->out, buf_view(&message));
+	buf_free(&message);
+	buf_puts(&call->out, "]}");
+	return call_reply_json(call);
+}
+
+static enum next
+data_reply(struct call *call, PGresult *r)
+{
+	if (PQntuples(r) == 0) {
+		if (text_is(call_text(call, "operationName"), "GetRun"))
+			return errors_reply(call, "mlflowGetRun", "Run with id=", variable(call, "data", "runId"), " not found");
+		return errors_reply(call, "mlflowGetExperiment", "No Experiment with id=", variable(call, "input", "experimentId"), " exists");
+	}
+	buf_puts(&call->out, "{\"data\":");
+	buf_text(&call->out, db_text(r, 0, 0));
+	buf_puts(&call->out, ",\"errors\":null}");
+	return call_reply_json(call);
 }
 
 static enum next
@@ -49,14 +59,14 @@ graphql(struct call *call)
 	if (text_is(operation, "MlflowGetExperimentQuery")) {
 		id = variable(call, "input", "experimentId");
 		if (!text_int(id, &number))
-			return errors_reply(call, TEXT("input.experimentId must be an integer in a string."));
+			return errors_reply(call, "mlflowGetExperiment", "Invalid experiment ID '", id, "'. Experiment ID must be a valid integer.");
 		*p = db_p_int8(call->arena, number);
 		return call_read(call, SQL_graphql_experiment, p, 1, data_reply);
 	}
 	if (text_is(operation, "GetRun")) {
 		id = variable(call, "data", "runId");
 		if (id.n == 0)
-			return errors_reply(call, TEXT("data.runId is missing."));
+			return errors_reply(call, "mlflowGetRun", "Run with id=", id, " not found");
 		*p = db_p_text(call->arena, id);
 		return call_read(call, SQL_graphql_run, p, 1, data_reply);
 	}

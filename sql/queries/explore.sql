@@ -93,7 +93,7 @@ returning v.id::text as view_id, v.name, v.experiment_id::text as experiment_id,
 delete from views where id = $1::bigint returning id as _id;
 
 -- name: graphql_experiment
-select json_build_object('__typename', 'Query', 'mlflowGetExperiment', json_build_object('__typename', 'MlflowGetExperimentResponse', 'apiError', null
+select json_build_object('mlflowGetExperiment', json_build_object('__typename', 'MlflowGetExperimentResponse', 'apiError', null
      , 'experiment', json_build_object('__typename', 'MlflowExperiment', 'artifactLocation', e.artifact_location, 'creationTime', e.creation_time::text, 'effectiveTraceArchivalRetention', null
        , 'experimentId', e.id::text, 'lastUpdateTime', e.last_update_time::text, 'lifecycleStage', case when e.deleted_time is null then 'active' else 'deleted' end, 'name', e.name
        , 'tags', coalesce((select json_agg(json_build_object('__typename', 'MlflowExperimentTag', 'key', t.key, 'value', t.value) order by t.key) from experiment_tags t where t.experiment_id = e.id), '[]')))) as data
@@ -101,9 +101,9 @@ select json_build_object('__typename', 'Query', 'mlflowGetExperiment', json_buil
  where e.id = $1::bigint;
 
 -- name: graphql_run
-select json_build_object('__typename', 'Query', 'mlflowGetRun', json_build_object('__typename', 'MlflowGetRunResponse', 'apiError', null, 'run', json_build_object('__typename', 'MlflowRunExtension'
-     , 'info', json_build_object('__typename', 'MlflowRunInfo', 'runName', r.name, 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'runUuid', r.run_id, 'runId', r.run_id
-       , 'experimentId', r.experiment_id::text, 'artifactUri', r.artifact_uri, 'endTime', nullif(r.end_time, 0)::text
+select json_build_object('mlflowGetRun', json_build_object('__typename', 'MlflowGetRunResponse', 'apiError', null, 'run', json_build_object('__typename', 'MlflowRunExtension'
+     , 'info', json_build_object('__typename', 'MlflowRunInfo', 'runName', r.name, 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'runUuid', r.run_id
+       , 'experimentId', r.experiment_id::text, 'artifactUri', r.artifact_uri, 'endTime', coalesce(r.end_time, 0)::text
        , 'lifecycleStage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end, 'startTime', r.start_time::text, 'userId', r.user_id)
      , 'experiment', json_build_object('__typename', 'MlflowExperiment', 'experimentId', e.id::text, 'name', e.name, 'artifactLocation', e.artifact_location
        , 'lifecycleStage', case when e.deleted_time is null then 'active' else 'deleted' end, 'lastUpdateTime', e.last_update_time::text
@@ -116,7 +116,7 @@ select json_build_object('__typename', 'Query', 'mlflowGetRun', json_build_objec
             and not v.deleted
        ), '[]')
      , 'data', json_build_object('__typename', 'MlflowRunData'
-       , 'metrics', coalesce((select json_agg(json_build_object('__typename', 'MlflowMetric', 'key', k.key, 'value', nullif(l.value, 'NaN'), 'step', l.step::text, 'timestamp', l.timestamp::text) order by k.key) from latest_metrics l join keys k on k.id = l.key_id where l.run = r.id), '[]')
+       , 'metrics', coalesce((select json_agg(json_build_object('__typename', 'MlflowMetricExtension', 'key', k.key, 'value', nullif(l.value, 'NaN'), 'step', l.step::text, 'timestamp', l.timestamp::text) order by k.key) from latest_metrics l join keys k on k.id = l.key_id where l.run = r.id), '[]')
        , 'params', coalesce((select json_agg(json_build_object('__typename', 'MlflowParam', 'key', k.key, 'value', p.value) order by k.key) from params p join keys k on k.id = p.key_id where p.run = r.id), '[]')
        , 'tags', coalesce((select json_agg(json_build_object('__typename', 'MlflowRunTag', 'key', k.key, 'value', t.value) order by k.key) from tags t join keys k on k.id = t.key_id where t.run = r.id), '[]'))
      , 'inputs', json_build_object('__typename', 'MlflowRunInputs'

@@ -4,7 +4,7 @@ EXPERIMENT = """query MlflowGetExperimentQuery($input: MlflowGetExperimentInput!
   mlflowGetExperiment(input: $input) {
     __typename
     apiError { __typename code message }
-    experiment { __typename artifactLocation creationTime experimentId lastUpdateTime lifecycleStage name tags { __typename key value } }
+    experiment { __typename artifactLocation creationTime effectiveTraceArchivalRetention experimentId lastUpdateTime lifecycleStage name tags { __typename key value } }
   }
 }"""
 
