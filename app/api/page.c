@@ -185,7 +185,8 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 		struct db_param *p = ARENA_NEW(call->arena, struct db_param);
 
 		*p = call_ids_param(call, f->request.experiments, f->request.experiment_count);
-		return call_write(call, SQL_settle, p, 1, TEXT(""), settled);
+		/* A transaction of its own: batched with logging it could lock in the wrong order. */
+		return call_read(call, SQL_settle, p, 1, settled);
 	}
 	return call_query(call, f->query.sql, query_params(call, &f->query), (int)f->query.param_count, ids_found);
 }

@@ -424,6 +424,7 @@ static const struct endpoint run_endpoints[] = {
 	{
 	    ONE_RUN,
 	    .path = "mlflow/runs/delete",
+	    .alone = true,
 	    .fields = id_fields,
 	    .sql = SQL_run_delete,
 	    .args = "run_id @now",
@@ -434,6 +435,7 @@ static const struct endpoint run_endpoints[] = {
 	{
 	    ONE_RUN,
 	    .path = "mlflow/runs/restore",
+	    .alone = true,
 	    .fields = id_fields,
 	    .sql = SQL_run_restore,
 	    .args = "run_id",

@@ -561,7 +561,7 @@ row_sql(struct call *call)
 
 	if (e->args != NULL && !args_build(call, params, &n))
 		return FAILED;
-	if (!e->writes)
+	if (!e->writes || e->alone)
 		return call_read(call, e->sql, params, n, row_result);
 	if (e->on.field != NULL) {
 		order = call_path_arg(call, e->on.field);
