@@ -22,6 +22,8 @@ begin
     alter role tallyd_report set lock_timeout = '5s';
     alter role tallyd_report set idle_in_transaction_session_timeout = '60s';
     alter role tallyd_report set work_mem = '32MB';
+    -- Compiling takes a second or two; these reports take less.
+    alter role tallyd_report set jit = off;
     alter role tallyd_report set default_transaction_read_only = on;
     alter role tallyd_report set search_path = report;
   end if;
