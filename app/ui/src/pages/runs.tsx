@@ -45,6 +45,7 @@ const COMPARED = 120;
 const EVERY = 20_000;
 const CHARTED = 400;
 const FOLDED = 40;
+const SORTS = 40;
 const NEWEST = '-attributes.start_time';
 
 interface Block {
@@ -499,6 +500,14 @@ export default function Runs({ parts }: PageProps) {
 										: total === 0 ? <Empty title={deleted ? 'No deleted runs' : 'No run fits the filter'}><p>{q.value ? <>Nothing matches <code>{q.value}</code>. <button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></> : <button type="button" class="btn small" onClick={() => setQuery({ life: null })}>Show active runs</button>}</p></Empty>
 											: <>
 												{source.waiting.value > 0 && <button type="button" class="btn primary small r-new" onClick={() => { scrollTo.value = -1; scrollTo.value = 0; source.reset(); }}>{plural(source.waiting.value, 'new run')}</button>}
+												{narrow && (
+													<div class="c-top">
+														<Menu class="btn small quiet" label={<>Sorted by <b>{specOf(sortId).title}</b> {down ? '▼' : '▲'}</>}>
+															{(close) => ['attributes.start_time', RUN_NAME.id, ...shownColumns.filter((id) => specOf(id).order && id !== 'attributes.start_time').slice(0, SORTS)].map((id) => <button type="button" key={id} aria-current={id === sortId} onClick={() => { close(); toggleSort(id); }}>{specOf(id).title}{id === sortId ? (down ? ' ▼' : ' ▲') : ''}</button>)}
+														</Menu>
+														<span class="grow" />{cardMetrics.map((id) => <span class="num clip" key={id} title={split(id)[1]}>{split(id)[1]}</span>)}
+													</div>
+												)}
 												<Grid<RunRow> label={`Runs of ${name}`} columns={columns} count={lines} row={(i) => lineAt(i)?.row} rowKey={(r) => r.info.run_id} rowHeight={30} card={card}
 													rowClass={(r) => (selection.value.has(r.info.run_id) ? 'sel' : '')} selected={(r) => selection.value.has(r.info.run_id)} sticky={baseRow ? [baseRow] : []}
 													active={active} scrollTo={scrollTo} sort={{ id: sortId, down }} onSort={toggleSort} onResize={onResize} onKey={onKey} onOpen={open} columnMenu={columnMenu}
