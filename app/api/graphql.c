@@ -34,31 +34,6 @@ errors_reply(struct call *call, const char *field, const char *before, struct te
 	return call_reply_json(call);
 }
 
-/* variables.input.experimentId, variables.data.runId */
-static struct text
-variable(struct call *call, const char *object, const char *name)
-{
-	const struct json *v = json_member(json_member(call_value(call, "variables")->json, object), name);
-
-	return v != NULL && v->type == JSON_STRING ? v->text : TEXT_NONE;
-}
-
-/* As MLflow: 200, the field is null, errors are plain strings. */
-static enum next
-errors_reply(struct call *call, const char *field, const char *before, struct text id, const char *after)
-{
-	struct buf message = { 0 };
-
-	buf_puts(&message, before);
-	buf_text(&message, id);
-	buf_puts(&message, after);
-	buf_printf(&call->out, "{\"data\":{\"%s\":null},\"errors\":[", field);
-	buf_json(&call->out, buf_view(&message));
-	buf_free(&message);
-	buf_puts(&call->out, "]}");
-	return call_reply_json(call);
-}
-
 static enum next
 data_reply(struct call *call, PGresult *r)
 {
