@@ -94,7 +94,7 @@ delete from views where id = $1::bigint returning id as _id;
 
 -- name: graphql_experiment
 select json_build_object('mlflowGetExperiment', json_build_object('__typename', 'MlflowGetExperimentResponse', 'apiError', null
-     , 'experiment', json_build_object('__typename', 'MlflowExperiment', 'artifactLocation', e.artifact_location, 'creationTime', e.creation_time::text, 'effectiveTraceArchivalRetention', null
+     , 'experiment', json_build_object('__typename', 'MlflowExperiment', 'artifactLocation', e.artifact_location, 'creationTime', e.creation_time::text, 'effectiveTraceArchivalRetention', ''
        , 'experimentId', e.id::text, 'lastUpdateTime', e.last_update_time::text, 'lifecycleStage', case when e.deleted_time is null then 'active' else 'deleted' end, 'name', e.name
        , 'tags', coalesce((select json_agg(json_build_object('__typename', 'MlflowExperimentTag', 'key', t.key, 'value', t.value) order by t.key) from experiment_tags t where t.experiment_id = e.id), '[]')))) as data
   from experiments e
@@ -122,7 +122,7 @@ select json_build_object('mlflowGetRun', json_build_object('__typename', 'Mlflow
      , 'inputs', json_build_object('__typename', 'MlflowRunInputs'
        , 'datasetInputs', coalesce((
            select json_agg(json_build_object('__typename', 'MlflowDatasetInput'
-                , 'dataset', json_build_object('__typename', 'MlflowDataset', 'digest', d.digest, 'name', d.name, 'profile', d.profile, 'schema', d.schema, 'source', d.source, 'sourceType', d.source_type)
+                , 'dataset', json_build_object('__typename', 'MlflowDataset', 'digest', d.digest, 'name', d.name, 'profile', coalesce(d.profile, ''), 'schema', coalesce(d.schema, ''), 'source', d.source, 'sourceType', d.source_type)
                 , 'tags', (select coalesce(json_agg(json_build_object('__typename', 'MlflowInputTag', 'key', t ->> 'key', 'value', t ->> 'value')), '[]') from jsonb_array_elements(i.tags) t)))
              from run_datasets i
              join datasets d on d.id = i.dataset_id
