@@ -109,7 +109,7 @@ def make_condition(rng):
     kind = rng.randrange(12)
     if kind <= 2:
         key, op, value = rng.choice(["m1", "m2", "nokey"]), rng.choice(["=", "!=", "<", "<=", ">", ">="]), rng.choice([0.5, 1.0, -3.0, 0.25, 1e300])
-        return "metrics.%s %s %r" % (key, op, value), lambda r: compare(op, r["metrics"].get(key), value)
+        return "metrics.%s %s %s" % (key, op, repr(value).replace("+", "")), lambda r: compare(op, r["metrics"].get(key), value)
     if kind <= 4:
         key, op = rng.choice(["p1", "p2", "long"]), rng.choice(["=", "=", "!=", "LIKE", "ILIKE", "NOT LIKE"])
         value = rng.choice(["0.5", "x", "it's", "a_b", "a%", "%", "", "1_", "L" * 64 + "a", "L" * 63, "NA\u00cf%"])
