@@ -7,6 +7,7 @@
 #include "config.h"
 #include "doctor.h"
 #include "engine/engine.h"
+#include "gc.h"
 #include "migrate.h"
 #include "server.h"
 #include "supervise.h"
@@ -52,6 +53,8 @@ main(int argc, char **argv)
 		return supervise_run(serve);
 	if (strcmp(config->command, "doctor") == 0)
 		return supervise_with_database(doctor_run);
+	if (strcmp(config->command, "gc") == 0)
+		return supervise_with_database(gc_run);
 	if (strcmp(config->command, "check-config") == 0) {
 		config_print();
 		return 0;

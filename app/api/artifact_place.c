@@ -161,22 +161,39 @@ is_our_bucket(struct text uri)
 	    (strncmp(config->artifacts_destination, "gs://", 5) == 0 && below(uri, text_from(config->artifacts_destination), &rest)));
 }
 
+struct store *
+artifact_place(struct text uri, struct text *prefix, char *why, size_t n)
+{
+	struct store *store;
+
+	why[0] = '\0';
+	if (is_proxied(uri, prefix) || is_ours_on_disk(uri, prefix)) {
+		store = proxy_open();
+		if (store == NULL)
+			snprintf(why, n, "%s", proxy_why);
+	} else if (is_our_bucket(uri)) {
+		store = store_for_uri(uri, prefix, why, n);
+	} else {
+		store = NULL;
+	}
+	while (prefix->n > 0 && prefix->s[prefix->n - 1] == '/' && store != NULL)
+		prefix->n--;
+	return store;
+}
+
 static struct store *
 place(struct call *call, struct text uri, struct text *prefix)
 {
 	char why[300];
-	struct store *store;
+	struct store *store = artifact_place(uri, prefix, why, sizeof(why));
 
-	if (is_proxied(uri, prefix) || is_ours_on_disk(uri, prefix))
-		return artifact_store(call);
-	if (!is_our_bucket(uri)) {
-		(void)call_fail(call, INVALID_PARAMETER_VALUE, "The artifacts at '" TEXT_FMT "' are not kept by this server.", TEXT_ARG(uri));
-		return NULL;
-	}
-	store = store_for_uri(uri, prefix, why, sizeof(why));
-	if (store == NULL)
+	if (store != NULL)
+		return store;
+	if (why[0] != '\0')
 		(void)call_fail(call, TEMPORARILY_UNAVAILABLE, "The artifact store cannot be used: %s", why);
-	return store;
+	else
+		(void)call_fail(call, INVALID_PARAMETER_VALUE, "The artifacts at '" TEXT_FMT "' are not kept by this server.", TEXT_ARG(uri));
+	return NULL;
 }
 
 bool
@@ -195,8 +212,6 @@ artifact_at(struct call *call, struct text uri, struct text path, bool allow_emp
 	store = place(call, uri, &prefix);
 	if (store == NULL)
 		return false;
-	while (prefix.n > 0 && prefix.s[prefix.n - 1] == '/')
-		prefix.n--;
 	whole = prefix.n == 0 ? key : key.n == 0 ? prefix : text_format(call->arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(prefix), TEXT_ARG(key));
 	if (!artifact_key(call->arena, whole, allow_empty, &whole, &why))
 		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path: %s", why);

@@ -288,6 +288,15 @@ loop_unwatch(struct loop_fd *w)
 }
 
 void
+loop_alone(void)
+{
+	kore_mem_init();
+	kore_connection_init();
+	kore_platform_event_init();
+	kore_timer_init();
+}
+
+void
 loop_turn(int64_t most_ms)
 {
 	u_int64_t wait_ms = kore_timer_next_run(kore_time_ms());

@@ -65,6 +65,7 @@ struct flight {
 
 struct name {
 	char *s;
+	char *upload; /* sweep: its id */
 	int64_t size;
 	bool is_dir;
 };
@@ -127,8 +128,10 @@ names_free(struct job *j)
 {
 	size_t i;
 
-	for (i = 0; i < j->name_count; i++)
+	for (i = 0; i < j->name_count; i++) {
 		free(j->names[i].s);
+		free(j->names[i].upload);
+	}
 	j->name_count = 0;
 }
 
@@ -1060,6 +1063,7 @@ name_add(struct job *j, struct text name, bool is_dir, int64_t size)
 	}
 	j->names[j->name_count].s = strndup(name.s, name.n);
 	PRECOND(j->names[j->name_count].s != NULL);
+	j->names[j->name_count].upload = NULL;
 	j->names[j->name_count].is_dir = is_dir;
 	j->names[j->name_count].size = size;
 	j->name_count++;
@@ -2006,6 +2010,93 @@ gcs_multipart_abort(struct store *store, struct text key, struct text upload_id,
 		with_token(j, abort_go);
 }
 
+/* ---- uploads that nobody finished: their parts are billed until they are aborted ---- */
+
+static void sweep_next(struct job *);
+
+static void
+swept(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+
+	(void)call;
+	j->call = NULL;
+	if (a->status != 404 && (a->status < 200 || a->status >= 300)) {
+		refused(j, a, "storage.multipartUploads.abort");
+		return;
+	}
+	j->objects++;
+	with_token(j, sweep_next);
+}
+
+static void
+sweep_next(struct job *j)
+{
+	struct name *name = &j->names[j->next_delete];
+	struct ask a = { .method = "DELETE", .repeat = true, .done = swept };
+
+	if (j->next_delete == j->name_count) {
+		finish(j, STORE_OK, NULL);
+		return;
+	}
+	j->next_delete++;
+	a.object = name->s;
+	ask_query(&a, "uploadId", text_from(name->upload));
+	j->call = ask_send(j, &a);
+}
+
+/* One page, the oldest thousand by name: gc runs again. */
+static void
+sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+	struct text inner;
+	size_t at = 0;
+
+	(void)call;
+	j->call = NULL;
+	if (a->status != 200) {
+		if (!renewed(j, a))
+			refused(j, a, "storage.multipartUploads.list");
+		return;
+	}
+	while (xml_next(a->body, &at, "Upload", &inner)) {
+		struct text key = xml_value(j->op->arena, inner, "Key"), id = xml_value(j->op->arena, inner, "UploadId"), begun = xml_value(j->op->arena, inner, "Initiated");
+		struct tm tm = { 0 };
+
+		if (key.n == 0 || id.n == 0 || strptime(text_z(j->op->arena, begun), "%Y-%m-%dT%H:%M:%S", &tm) == NULL || (int64_t)timegm(&tm) >= j->begun_s)
+			continue;
+		name_add(j, key, false, 0);
+		j->names[j->name_count - 1].upload = strndup(id.s, id.n);
+	}
+	if (j->ended) {
+		j->objects = (int64_t)j->name_count;
+		finish(j, STORE_OK, NULL);
+	} else {
+		with_token(j, sweep_next);
+	}
+}
+
+static void
+sweep_go(struct job *j)
+{
+	struct ask a = { .method = "GET", .repeat = true, .done = sweep_listed };
+
+	ask_query(&a, "uploads", TEXT_NONE);
+	ask_query(&a, "prefix", text_from(j->object));
+	j->call = ask_send(j, &a);
+}
+
+static void
+gcs_sweep(struct store *store, int64_t before_ms, bool count_only, struct store_op *op)
+{
+	struct job *j = job_new(store, TEXT(""), op);
+
+	j->begun_s = before_ms / 1000;
+	j->ended = count_only;
+	with_token(j, sweep_go);
+}
+
 /* ---- the check at start ---- */
 
 static const struct {
@@ -2283,6 +2374,7 @@ gcs_open(struct text destination, char *why, size_t n)
 		.multipart_complete = gcs_multipart_complete,
 		.multipart_abort = gcs_multipart_abort,
 		.usage = gcs_usage,
+		.sweep = gcs_sweep,
 		.check = gcs_check,
 	};
 	struct gcs *g;

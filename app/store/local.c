@@ -318,6 +318,25 @@ remove_tree(int parent, const char *name, int depth, int64_t *bytes, int64_t *ob
 	return failed;
 }
 
+/* Folders that the removal left empty go too, as they would in a bucket. Whoever puts something there at the same time makes them anew. */
+static void
+prune(struct work *w)
+{
+	const char *name;
+	char *slash;
+	int dir, rc;
+
+	while ((slash = strrchr(w->key, '/')) != NULL) {
+		*slash = '\0';
+		dir = open_parent(w->local->root, w->key, false, &name);
+		rc = dir != -1 ? unlinkat(dir, name, AT_REMOVEDIR) : -1;
+		if (dir != -1)
+			close(dir);
+		if (rc == -1)
+			return;
+	}
+}
+
 static void
 remove_work(void *user)
 {
@@ -347,6 +366,8 @@ remove_work(void *user)
 		fsync(dir);
 		close(dir);
 	}
+	if (w->result == STORE_OK)
+		prune(w);
 }
 
 /* ---- lists; in threads ---- */
@@ -914,6 +935,15 @@ local_usage(struct store *store, struct text key, struct store_op *op)
 	work_start(work_new(store, key, op), usage_work);
 }
 
+/* There are no uploads in parts here; what crashed ones left goes at each start. */
+static void
+local_sweep(struct store *store, int64_t before_ms, bool count_only, struct store_op *op)
+{
+	(void)before_ms;
+	(void)count_only;
+	deliver_soon(work_new(store, TEXT(""), op));
+}
+
 static void
 unsupported(struct store *store, struct text key, struct store_op *op, const char *why)
 {
@@ -1094,6 +1124,7 @@ local_open(const char *folder, char *why, size_t n)
 		.multipart_complete = local_multipart_complete,
 		.multipart_abort = local_multipart_abort,
 		.usage = local_usage,
+		.sweep = local_sweep,
 		.check = local_check,
 	};
 	struct local *local = calloc(1, sizeof(*local));

@@ -91,6 +91,8 @@ struct store {
 	void (*multipart_create)(struct store *, struct text key, int parts, struct text content_type, struct store_op *);
 	void (*multipart_complete)(struct store *, struct text key, struct text upload_id, const struct store_part *parts, size_t n, struct store_op *);
 	void (*multipart_abort)(struct store *, struct text key, struct text upload_id, struct store_op *);
+	/* unfinished multipart uploads begun before `before_ms` (wall clock): aborted, or only counted: op->objects */
+	void (*sweep)(struct store *, int64_t before_ms, bool count_only, struct store_op *);
 	void (*check)(struct store *, void (*done)(void *user, bool usable, struct text report), void *user);
 	/* every object below key, recursive, for usage and gc: op->bytes, op->objects */
 	void (*usage)(struct store *, struct text key, struct store_op *);

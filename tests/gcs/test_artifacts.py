@@ -264,11 +264,9 @@ def test_killed_worker_leaves_nothing_and_the_repeat_succeeds(where, bucket, fre
     options = ["--artifacts-destination", "gs://bucket/killed"] if where == "bucket" else []
     server = start_tallyd("--workers", "1", *options, database=database, env=bucket.env)
     _, root = new_run(server)
-    before = set(server.processes())
     s = half_a_put(server, root + "/f", 8 << 20, 4 << 20)
-    for pid in before - {server.process.pid}:
-        if b"worker" in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes() + pathlib.Path("/proc/%d/comm" % pid).read_bytes():
-            os.kill(pid, signal.SIGKILL)
+    for pid in server.named("[wrk 1]"):
+        os.kill(pid, signal.SIGKILL)
     s.settimeout(10)
     try:
         assert s.recv(100) == b""

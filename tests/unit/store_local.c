@@ -165,6 +165,7 @@ test_outside(void)
 	char path[96];
 	struct store_op *op;
 
+	CHECK(put("1/run/kept", "x", 1, 1) == STORE_OK);
 	snprintf(path, sizeof(path), "%s/1/link", folder);
 	CHECK(symlink("/etc", path) == 0);
 	snprintf(path, sizeof(path), "%s/1/passwd", folder);
