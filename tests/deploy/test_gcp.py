@@ -31,7 +31,7 @@ class Project:
         environment = dict(self.env, **(env or {}))
         if path:
             environment["PATH"] = path
-        return subprocess.run([str(script), "--project", "my-project", *options], input=answers, text=True, capture_output=True, env=environment, timeout=60)
+        return subprocess.run([str(script), "--project", "my-project", *options], input=answers, text=True, capture_output=True, env=environment, timeout=300)
 
     def up(self, *options, **more):
         return self.call(UP, "--package", str(self.package), "--source-ranges", "203.0.113.0/24", *options, **more)
