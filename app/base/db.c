@@ -517,11 +517,11 @@ batch_failed(struct lane *lane, struct batch *batch)
 {
 	const char *state = db_sqlstate(batch->error);
 	if (is_passing(state) && ++batch->ops[0]->tries < MOST_TRIES) {
-		batch_drop_merged(batch);
-		writes_again(batch->ops, batch->n);
-		batch_free(batch);
 		if (strcmp(state, "25006") == 0)
 			lane->broken = true; /* connect anew: the writable server may be another one */
+		batch_drop_merged(batch);
+		writes_again(batch->ops, batch->n);
+		batch_free(batch); /* and `state` with it */
 		return;
 	}
 	if (batch->n > 1) {
