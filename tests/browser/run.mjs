@@ -173,7 +173,7 @@ const pages = [
 	['models', '/models'],
 	...(model ? [['model', `/models/${encodeURIComponent(model.name)}`], ['version', `/models/${encodeURIComponent(model.name)}/${model.latest_versions[0].version}`]] : []),
 	['settings', '/settings'],
-	['not-found', '/nothing/here'],
+	['not-found', '/experiments/nothing'],
 ];
 
 for (const [name, path] of pages)
