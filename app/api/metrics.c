@@ -195,7 +195,7 @@ history(struct call *call)
 	if (!offset_parse(call, call_text(call, "page_token"), &a->offset))
 		return FAILED;
 	call->state = a;
-	return series_read(call, &call->values[0], call_text(call, "metric_key"), NULL, NULL, history_print);
+	return series_read(call, &call->values[0], call_text(call, "metric_key"), NULL, NULL, true, history_print);
 }
 
 /* ---- get-history-bulk ---- */
@@ -244,7 +244,7 @@ bulk(struct call *call)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "GetMetricHistoryBulk request cannot specify more than %d run_ids. Received %zu run_ids.", BULK_RUNS_MOST, runs->count);
 	if (call_int(call, "max_results") < 1)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "max_results must be a positive integer.");
-	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, bulk_print);
+	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, true, bulk_print);
 }
 
 /* ---- get-history-bulk-interval ---- */
@@ -314,7 +314,7 @@ interval(struct call *call)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "If either start step or end step are specified, both must be specified.");
 	if (start->given && start->i > end->i)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "end_step must be greater than start_step. Found start_step=%lld and end_step=%lld.", (long long)start->i, (long long)end->i);
-	return series_read(call, runs, call_text(call, "metric_key"), start->given ? &start->i : NULL, end->given ? &end->i : NULL, interval_print);
+	return series_read(call, runs, call_text(call, "metric_key"), start->given ? &start->i : NULL, end->given ? &end->i : NULL, true, interval_print);
 }
 
 /* ---- charts: each bucket's least and largest kept ---- */
@@ -497,7 +497,7 @@ chart(struct call *call)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A chart can show at most %d runs. Got %zu.", CHART_RUNS_MOST, runs->count);
 	if (buckets < 1 || buckets > 5000)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "buckets must be between 1 and 5000.");
-	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, chart_print);
+	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, call_int(call, "x_axis") != 0, chart_print);
 }
 
 static const struct endpoint metric_endpoints[] = {

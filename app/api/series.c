@@ -175,9 +175,12 @@ chunk_take(struct part *part, const PGresult *r, int row)
 	int64_t by = db_null(r, row, CH_STEP_BY) ? 0 : db_int8(r, row, CH_STEP_BY);
 	int64_t time = db_int8(r, row, CH_FIRST_TIME);
 	size_t n = (size_t)db_int4(r, row, CH_POINTS);
+	struct sample *out;
+	size_t used = 0;
 	size_t i;
 
 	PRECOND(values.n == n && (steps.n == 0 || steps.n == n) && (deltas.n == 0 || deltas.n == n) && (times.n == 0 || times.n == n));
+	out = sample_add(part->series, n);
 	for (i = 0; i < n; i++) {
 		struct sample s = { .step = steps.n > 0 ? array_int8(&steps, i) : step + (int64_t)i * by, .value = array_float8(&values, i) };
 
@@ -185,8 +188,9 @@ chunk_take(struct part *part, const PGresult *r, int row)
 			time += array_int4(&deltas, i);
 		s.time = times.n > 0 ? array_int8(&times, i) : time;
 		if (s.step >= part->start && s.step <= part->end)
-			*sample_add(part->series, 1) = s;
+			out[used++] = s;
 	}
+	part->series->count -= n - used;
 }
 
 /* ---- reading ---- */
@@ -257,7 +261,7 @@ sealed_done(struct db_op *op, PGresult *r, enum db_outcome outcome)
 }
 
 enum next
-series_read(struct call *call, const struct value *runs, struct text key, const int64_t *start, const int64_t *end, enum next (*print)(struct call *, struct series *, size_t n))
+series_read(struct call *call, const struct value *runs, struct text key, const int64_t *start, const int64_t *end, bool times, enum next (*print)(struct call *, struct series *, size_t n))
 {
 	struct reading *reading = ARENA_NEW(call->arena, struct reading);
 	size_t i;
@@ -280,7 +284,7 @@ series_read(struct call *call, const struct value *runs, struct text key, const 
 		part->params[0] = db_p_text(call->arena, part->series->run_id);
 		part->params[1] = db_p_text(call->arena, key);
 		part->hot = (struct db_op){ .statement = SQL_metric_history, .params = part->params, .param_count = 2, .done = hot_done, .user = part };
-		part->sealed = (struct db_op){ .statement = SQL_metric_chunks, .params = part->params, .param_count = 2, .done = sealed_done, .user = part };
+		part->sealed = (struct db_op){ .statement = times ? SQL_metric_chunks : SQL_metric_chunks_by_step, .params = part->params, .param_count = 2, .done = sealed_done, .user = part };
 	}
 	for (i = 0; i < reading->n; i++) {
 		call_submit_read(call, &reading->parts[i].hot);
