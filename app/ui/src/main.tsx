@@ -2,9 +2,10 @@
 import './tokens.css';
 import './theme.css';
 import { render } from 'preact';
+import { ahead } from './api/client';
 import { onChange } from './api/live';
 import { App } from './app';
-import { startRouting } from './state/url';
+import { path, query, startRouting } from './state/url';
 
 /* the icon is named relative to the page, and a browser looks again when the address changes: name it in full */
 const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
@@ -12,6 +13,8 @@ if (icon)
 	icon.href = icon.href;
 
 startRouting();
+if (/^\/(experiments\/?)?$/.test(path.value) && !query.value.has('archived'))
+	ahead('tallyd/experiments', { view_type: 'ACTIVE_ONLY' });
 render(<App />, document.getElementById('app')!);
 /* the stream opens after the first paint, so that it never holds the page up */
 setTimeout(() => onChange(() => undefined), 300);

@@ -47,8 +47,23 @@ export function artifactUrl(owner: ArtifactOwner, path: string): string {
 		: withParams(`${root}get-artifact`, { run_id: owner.run_id, path });
 }
 
+/* Answers asked for before the page that wants them is loaded. */
+const early = new Map<string, Promise<unknown>>();
+
+export function ahead(path: string, params?: Params): void {
+	const answer = get<unknown>(path, params);
+	answer.catch(() => undefined);
+	early.set(endpoint(path, params), answer);
+}
+
 export function get<T>(path: string, params?: Params, abort?: AbortSignal): Promise<T> {
-	return call<T>(endpoint(path, params), { signal: abort });
+	const url = endpoint(path, params);
+	const begun = early.get(url);
+	if (begun) {
+		early.delete(url);
+		return begun as Promise<T>;
+	}
+	return call<T>(url, { signal: abort });
 }
 
 export function post<T>(path: string, body: unknown, abort?: AbortSignal): Promise<T> {
