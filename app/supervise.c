@@ -77,37 +77,75 @@ lock_data(bool *held)
 	return false;
 }
 
-/* The workers' listeners share the port (SO_REUSEPORT), so a second server would get half of the first one's connections, unseen. An abstract socket's name is
- * ours until we die; binding without SO_REUSEPORT finds servers of others. */
+/* An abstract unix socket's name: in use as long as its owner lives. Returns the socket, or -1. */
+static int
+name_take(const char *head, char between)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "%s%.80s%c%d", head, config->host, between, config->port);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* A supervisor that was killed leaves its server behind, which is ending; it holds the name of base/net.c until it has. */
+static void
+await_orphan(void)
+{
+	bool said = false;
+	for (int64_t until = now_ms() + DRAIN_MS; now_ms() < until;) {
+		int fd = name_take("tallyd/", ':');
+		if (fd >= 0) {
+			close(fd);
+			return;
+		}
+		if (!said)
+			fprintf(stderr, "tallyd: waiting for the server of a killed tallyd to end\n");
+		said = true;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+}
+
+/* errno of binding the port without SO_REUSEPORT, or 0. */
+static int
+port_probe(void)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found = NULL;
+	char port[16];
+	int why = 0;
+	snprintf(port, sizeof(port), "%d", config->port);
+	if (getaddrinfo(config->host, port, &hints, &found) != 0)
+		return 0;
+	for (const struct addrinfo *a = found; why == 0 && a != NULL; a = a->ai_next) {
+		int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+		if (fd < 0)
+			continue;
+		/* Connections of an earlier server that are still closing are no obstacle. */
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 && (errno == EADDRINUSE || errno == EACCES))
+			why = errno;
+		close(fd);
+	}
+	freeaddrinfo(found);
+	return why;
+}
+
+/* The workers' listeners share the port (SO_REUSEPORT), so a second server would get half of the first one's connections, unseen. */
 static bool
 lock_port(void)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found = NULL;
-	char port[16];
-	int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "tallyd-%.60s-%d", config->host, config->port);
-	super.port_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool free_port = super.port_lock >= 0 && bind(super.port_lock, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0;
-	int why = errno;
-	snprintf(port, sizeof(port), "%d", config->port);
-	if (free_port && getaddrinfo(config->host, port, &hints, &found) == 0) {
-		for (const struct addrinfo *a = found; free_port && a != NULL; a = a->ai_next) {
-			int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-			if (fd < 0)
-				continue;
-			/* Connections of an earlier server that are still closing are no obstacle. */
-			(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-			free_port = bind(fd, a->ai_addr, a->ai_addrlen) == 0 || (errno != EADDRINUSE && errno != EACCES);
-			why = errno;
-			close(fd);
-		}
-		freeaddrinfo(found);
-	}
-	if (!free_port && why == EACCES)
+	super.port_lock = name_take("tallyd-", '-');
+	if (super.port_lock >= 0)
+		await_orphan();
+	int why = super.port_lock >= 0 ? port_probe() : EADDRINUSE;
+	if (why == EACCES)
 		fprintf(stderr, "tallyd: port %d needs root; another --port does not\n", config->port);
-	else if (!free_port)
+	else if (why != 0)
 		fprintf(stderr, "tallyd: port %d at %s is in use by another server; end that one or give another --port\n", config->port, config->host);
-	return free_port;
+	return why == 0;
 }
 
 /* ---- children ---- */
