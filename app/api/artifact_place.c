@@ -176,7 +176,8 @@ artifact_place(struct text uri, struct text *prefix, char *why, size_t n)
 	} else {
 		store = NULL;
 	}
-	while (prefix->n > 0 && prefix->s[prefix->n - 1] == '/' && store != NULL)
+	/* Without a store nothing was written to *prefix. */
+	while (store != NULL && prefix->n > 0 && prefix->s[prefix->n - 1] == '/')
 		prefix->n--;
 	return store;
 }
