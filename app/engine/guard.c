@@ -27,6 +27,8 @@ host_only(struct text host)
 
 	if (host.n > 0 && host.s[0] == '[') {
 		i = text_find(host, ']');
+		if (i + 1 < host.n && host.s[i + 1] != ':')
+			return host; /* "[::1].a.example" is no address */
 		return (struct text){ host.s + 1, i > 0 ? i - 1 : 0 };
 	}
 	for (i = host.n; i > 0; i--)
