@@ -130,8 +130,8 @@ def reset(s):
     s.close()
 
 
-def read_answer(s):
-    """(status, headers, body) of one answer with a Content-Length."""
+def read_answer(s, head_only=False):
+    """(status, headers, body) of one answer with a Content-Length; of one to HEAD, without its body."""
     data = b""
     while b"\r\n\r\n" not in data:
         got = s.recv(65536)
@@ -141,7 +141,7 @@ def read_answer(s):
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:])}
-    size = int(headers.get("content-length", 0))
+    size = 0 if head_only else int(headers.get("content-length", 0))
     while len(body) < size:
         got = s.recv(65536)
         if not got:
@@ -153,4 +153,4 @@ def read_answer(s):
 def send_and_read(server, data):
     with connect(server) as s:
         s.sendall(data)
-        return read_answer(s)
+        return read_answer(s, data.startswith(b"HEAD "))
