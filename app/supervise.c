@@ -443,7 +443,12 @@ postgres_up(void)
 static bool
 artifacts_prepare(void)
 {
-	return !config->serve_artifacts || strncmp(config->artifacts_destination, "gs://", 5) == 0 || folder_make(config->artifacts_destination, 0750);
+	if (!config->serve_artifacts || strncmp(config->artifacts_destination, "gs://", 5) == 0)
+		return true;
+	/* The folder around it too, if it is ours to make: a later start may put a cluster there. */
+	size_t n = strlen(config->data_dir);
+	bool inside = strncmp(config->artifacts_destination, config->data_dir, n) == 0 && config->artifacts_destination[n] == '/';
+	return (!inside || folder_make(config->data_dir, 0750)) && folder_make(config->artifacts_destination, 0750);
 }
 
 static bool
