@@ -11,7 +11,7 @@ extern const struct endpoint_table logged_model_table;
 extern const struct endpoint_table model_table;
 extern const struct endpoint_table version_table;
 extern const struct endpoint_table artifact_table;
-extern const struct endpoint_table artifact_table;
+extern const struct endpoint_table zip_table;
 extern const struct endpoint_table page_table;
 extern const struct endpoint_table graphql_table;
 extern const struct endpoint_table explore_table;
@@ -28,7 +28,7 @@ const struct endpoint_table *const endpoint_tables[] = {
 	&model_table,
 	&version_table,
 	&artifact_table,
-	&artifact_table,
+	&zip_table,
 	&page_table,
 	&graphql_table,
 	&explore_table,

@@ -466,3 +466,21 @@ def test_direct_mode_lists_and_shows_what_clients_wrote(bucket, fresh, start_tal
     other = server.api("POST", "experiments/create", {"name": "other", "artifact_location": "gs://someone-elses/x"}).json()["experiment_id"]
     run = server.api("POST", "runs/create", {"experiment_id": other, "start_time": 1}).json()["run"]["info"]
     assert server.api("GET", "artifacts/list?run_id=" + run["run_id"]).status == 400
+
+
+def test_a_folder_comes_as_a_zip_file(either):
+    import io
+    import zipfile
+    run, root = new_run(either)
+    data = {"d/a.txt": b"a" * 100000, "d/deep/ü b.bin": os.urandom(700000), "d/empty": b"", "outside": b"x"}
+    for name, d in data.items():
+        put(either, root + "/" + name, d)
+    got = requests.get(either.url + "/ajax-api/2.0/tallyd/artifacts/zip", params={"run_id": run["run_id"], "path": "d"}, timeout=60)
+    assert got.status_code == 200 and got.headers["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(got.content)) as z:
+        assert z.testzip() is None
+        assert {"d/" + n: z.read(n) for n in z.namelist()} == {k: v for k, v in data.items() if k != "outside"}
+    with zipfile.ZipFile(io.BytesIO(requests.get(either.url + "/ajax-api/2.0/tallyd/artifacts/zip", params={"run_id": run["run_id"]}, timeout=60).content)) as z:
+        assert sorted(z.namelist()) == sorted(data)
+    assert requests.get(either.url + "/ajax-api/2.0/tallyd/artifacts/zip", params={"run_id": run["run_id"], "path": "none"}, timeout=60).status_code == 404
+    assert requests.get(either.url + "/ajax-api/2.0/tallyd/artifacts/zip", params={"run_id": run["run_id"], "path": "../x"}, timeout=60).status_code == 400
