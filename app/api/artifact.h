@@ -27,6 +27,7 @@ struct artifact {
 	int64_t received;
 	/* a listing */
 	bool relative; /* names with the asked path before them */
+	void *user;    /* of who works on more than one file */
 };
 
 /* The proxy's store, opened when first asked for. NULL: call->fail is set. */
@@ -40,6 +41,8 @@ bool artifact_at(struct call *, struct text uri, struct text path, bool allow_em
 /* Begins an operation whose end goes to `then`; set a->op's callbacks before. The caller starts the store's function afterwards and returns WAIT. */
 struct store_op *artifact_begin(struct artifact *, enum next (*then)(struct artifact *, enum store_result));
 enum next artifact_failed(struct artifact *, enum store_result);
+/* Content-Disposition for the last segment of a key, in MLflow's form: a bare token, else quoted; names beyond ASCII get an ASCII one and the real one (RFC 6266). */
+struct text artifact_disposition(struct arena *, struct text key);
 /* Sends a->key: from the disk, streamed, or by redirect. */
 enum next artifact_send(struct artifact *);
 /* {"files":[...]} or {"root_uri":...,"files":[...]} */

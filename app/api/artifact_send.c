@@ -32,9 +32,8 @@ add(struct headers *h, const char *name, struct text value)
 	h->list[h->n++] = (struct http_header_out){ name, value };
 }
 
-/* MLflow's form: a bare token, else quoted; names beyond ASCII get an ASCII one and the real one (RFC 6266). */
-static struct text
-disposition(struct arena *arena, struct text key)
+struct text
+artifact_disposition(struct arena *arena, struct text key)
 {
 	struct buf b = { 0 };
 	struct text name = key, out;
@@ -154,7 +153,7 @@ headers_fill(struct artifact *a, struct headers *h)
 	if (a->framed) {
 		add(h, "Content-Security-Policy", TEXT(FRAMED_POLICY));
 	} else {
-		add(h, "Content-Disposition", disposition(arena, a->key));
+		add(h, "Content-Disposition", artifact_disposition(arena, a->key));
 		add(h, "Content-Security-Policy", TEXT("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
 	}
 	add(h, "Cache-Control", TEXT("private, no-cache"));
