@@ -394,7 +394,7 @@ if (withFiles)
 	await test('artifacts: open a folder, look at a file, all as one zip', async () => {
 		const it = await open(`/runs/${withFiles}/artifacts`);
 		const { page } = it;
-		const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download as zip' }).click()]);
+		const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download as zip' }).click()]);
 		const bytes = readFileSync(await download.path());
 		assert.equal(bytes.readUInt32LE(0), 0x04034b50, 'starts as a zip file does');
 		assert.ok(bytes.includes('PK\x05\x06'), 'has its directory at the end');

@@ -1,6 +1,6 @@
 /* The files of a run and of its models: a tree read folder by folder, the viewer beside it. */
 import { useEffect, useState } from 'preact/hooks';
-import { get, post } from '../api/client';
+import { get, post, zipUrl } from '../api/client';
 import { artifactList } from '../api/artifacts';
 import { num, type ArtifactOwner, type FileInfo, type LoggedModel, type RegisteredModel, type Run } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
@@ -133,6 +133,9 @@ function ZipButton({ owner, path, name }: { owner: ArtifactOwner; path: string; 
 		}
 		setBusy(false);
 	};
+	/* the server packs a run's folders; it has no such endpoint for logged models */
+	if (!owner.model_id)
+		return <a class="btn small" data-server href={zipUrl(owner, path)} download={`${name}.zip`}><Icon name="download" />Download as zip</a>;
 	return <button type="button" class="btn small" disabled={busy} onClick={run}><Icon name="download" />Download as zip</button>;
 }
 

@@ -1,5 +1,5 @@
 /*
- * A folder of artifacts as one zip file, put together here: the bytes may lie in a bucket that the server only points to.
+ * A folder of a logged model as one zip file, put together here.
  * Files are stored as they are (models and pictures are packed already) and go into the Blob piece by piece.
  */
 import { Zip, ZipPassThrough } from 'fflate';
