@@ -49,6 +49,4 @@ enum next artifact_send(struct artifact *);
 enum next artifact_list(struct artifact *);
 /* Opens the store and says what will not work. */
 void artifacts_start(void);
-/* Bytes of artifacts that went through this worker, both ways. */
-extern uint64_t artifact_bytes_in, artifact_bytes_out;
 #endif

@@ -5,6 +5,7 @@
 
 #include "api/artifact.h"
 #include "config.h"
+#include "engine/stats.h"
 
 /* What a page shows passes through the server up to this size; more goes by redirect. */
 #define VIEW_MOST ((int64_t)64 * 1024 * 1024)
@@ -17,8 +18,6 @@
 #define FRAMED_POLICY \
 	"sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline' data:; " \
 	"img-src data: blob:; font-src data:; media-src data: blob:; worker-src blob:; form-action 'none'; frame-ancestors 'self'"
-
-uint64_t artifact_bytes_in, artifact_bytes_out;
 
 struct headers {
 	struct http_header_out list[HEADERS_MOST];
@@ -211,7 +210,7 @@ file_ready(struct artifact *a, enum store_result result)
 	reply.headers = h.list;
 	reply.header_count = h.n;
 	if (!a->call->head)
-		artifact_bytes_out += (uint64_t)a->length;
+		stats_artifact(0, (uint64_t)a->length);
 	http_reply_file(a->call->http, &reply, a->op.fd, (off_t)a->from, (off_t)a->length);
 	return call_done(a->call);
 }
@@ -265,7 +264,7 @@ stream_data(struct store_op *op, const void *bytes, size_t n)
 {
 	struct artifact *a = op->user;
 
-	artifact_bytes_out += n;
+	stats_artifact(0, n);
 	return a->call->http == NULL || http_reply_write(a->call->http, bytes, n);
 }
 

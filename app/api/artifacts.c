@@ -7,6 +7,7 @@
 #include "api/artifact.h"
 #include "base/log.h"
 #include "config.h"
+#include "engine/stats.h"
 #include "sql_queries.h"
 
 #define UPLOAD_MOST ((int64_t)10 * 1024 * 1024)
@@ -76,7 +77,7 @@ received(struct call *call, const void *bytes, size_t n)
 {
 	struct artifact *a = call->state;
 
-	artifact_bytes_in += n;
+	stats_artifact(n, 0);
 	a->received += (int64_t)n;
 	/* What comes after a failure is read and dropped, so that the client can read the answer. */
 	if (a->over)
@@ -685,7 +686,7 @@ upload_bytes(struct call *call, const void *bytes, size_t n)
 {
 	struct upload *u = call->state;
 
-	artifact_bytes_in += n;
+	stats_artifact(n, 0);
 	if ((int64_t)(u->body.n + n) > UPLOAD_MOST)
 		u->too_large = true;
 	else

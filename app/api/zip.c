@@ -10,6 +10,7 @@
 
 #include "api/artifact.h"
 #include "base/task.h"
+#include "engine/stats.h"
 #include "sql_queries.h"
 
 /* With the list of names in memory until the end; below 65,535, where the counts of the format end. */
@@ -94,7 +95,7 @@ emit(struct zip *zip, const void *bytes, size_t n)
 	if (call->http == NULL || n == 0)
 		return;
 	zip->at += (int64_t)n;
-	artifact_bytes_out += n;
+	stats_artifact(0, n);
 	if (!http_reply_write(call->http, bytes, n))
 		zip->full = true;
 }

@@ -29,6 +29,8 @@ struct worker_stats {
 	struct row_stats rows[ROWS_MOST];
 	uint64_t points;
 	uint64_t runs;
+	uint64_t artifact_in;
+	uint64_t artifact_out;
 	/* copies of what only the worker itself knows, renewed at each request */
 	struct db_stats db;
 	uint64_t connections;
@@ -194,6 +196,15 @@ resident(int64_t pid)
 }
 
 void
+stats_artifact(uint64_t in, uint64_t out)
+{
+	if (mine == NULL)
+		return;
+	mine->artifact_in += in;
+	mine->artifact_out += out;
+}
+
+void
 stats_print(struct buf *b)
 {
 	struct worker_stats sum = { .points = 0 };
@@ -211,6 +222,8 @@ stats_print(struct buf *b)
 
 		sum.points += s->points;
 		sum.runs += s->runs;
+		sum.artifact_in += s->artifact_in;
+		sum.artifact_out += s->artifact_out;
 		sum.connections += s->connections;
 		sum.active += s->active;
 		sum.db.reads += s->db.reads;
@@ -227,6 +240,8 @@ stats_print(struct buf *b)
 	requests_print(b);
 	gauge(b, "tallyd_metric_points_total", "counter", "Metric points taken in logged requests, since the start.", sum.points);
 	gauge(b, "tallyd_runs_created_total", "counter", "Runs created since the start.", sum.runs);
+	gauge(b, "tallyd_artifact_received_bytes_total", "counter", "Bytes of artifacts that clients sent through the server.", sum.artifact_in);
+	gauge(b, "tallyd_artifact_sent_bytes_total", "counter", "Bytes of artifacts that clients fetched through the server.", sum.artifact_out);
 	gauge(b, "tallyd_connections", "gauge", "Open client connections, as each worker last counted them.", sum.connections);
 	gauge(b, "tallyd_requests_active", "gauge", "Requests in work.", sum.active);
 	gauge(b, "tallyd_database_reads_total", "counter", "Statements sent to read lanes.", sum.db.reads);

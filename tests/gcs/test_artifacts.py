@@ -98,6 +98,12 @@ def new_run(server):
     return run, "%s/%s/artifacts" % (experiment, run["run_id"])
 
 
+def passed(server):
+    """Bytes of artifacts that the server itself says passed through it: received, sent."""
+    text = requests.get(server.url + "/metrics", timeout=30).text
+    return [int(next(line.split()[1] for line in text.splitlines() if line.startswith("tallyd_artifact_%s_bytes_total " % way))) for way in ("received", "sent")]
+
+
 # ---- the real client
 
 def test_client_walks_with_local_files(tallyd):
@@ -105,13 +111,18 @@ def test_client_walks_with_local_files(tallyd):
 
 
 def test_client_without_settings_downloads_nothing_through_the_server(in_bucket, fresh):
+    before = passed(in_bucket)
     walk(in_bucket.url, 0, 1, 5 << 20, 40 << 20)
+    after = passed(in_bucket)
+    assert after[1] == before[1] and after[0] - before[0] > 45 << 20
     assert fresh.state.stats["token_out"] == 0 and fresh.state.stats["signed_out"] > 45 << 20
     assert fresh.state.stats["token_in"] > 45 << 20 and fresh.state.stats["signed_in"] == 0
 
 
 def test_client_with_low_threshold_uploads_nothing_through_the_server(in_bucket, fresh):
+    before = passed(in_bucket)
     walk(in_bucket.url, 0, 1, 5 << 20, 40 << 20, MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1")
+    assert passed(in_bucket) == before
     assert fresh.state.stats["token_in"] == 0 and fresh.state.stats["token_out"] == 0 and fresh.state.stats["signed_in"] > 45 << 20
 
 
