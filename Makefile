@@ -4,6 +4,7 @@
 # make check           warnings are errors; unit tests; api tests against a sanitized binary
 # make SAN=1           AddressSanitizer and UBSan: build/san-*/tallyd
 # make fuzz            libFuzzer targets (clang), FUZZ_SECONDS each
+# make test-gcs        the artifact suite on a real bucket (BUCKET=name)
 # make bench routes lint deb install clean
 # WERROR=1 makes warnings errors, CC=clang chooses the compiler.
 
@@ -183,6 +184,11 @@ check:
 	TALLYD=$(CURDIR)/build/san-$(notdir $(firstword $(CC)))/tallyd ./tests/run api
 
 # Each tests/fuzz/x.c is a libFuzzer target; tests/fuzz/x/ holds its seeds. Needs clang.
+# The artifact suite on a real bucket: make test-gcs BUCKET=name, credentials as Google's libraries find them (GOOGLE_APPLICATION_CREDENTIALS, or the metadata server).
+test-gcs: $(TALLYD)
+	@test -n "$(BUCKET)" || { echo "make test-gcs BUCKET=name" >&2; exit 1; }
+	TALLYD_TEST_BUCKET="$(BUCKET)" $(PYTHON) -m pytest -q tests/gcs/test_real_bucket.py
+
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS = $(FUZZ_SOURCES:tests/fuzz/%.c=$(B)/fuzz/%)
 fuzz:
@@ -220,7 +226,7 @@ install: $(TALLYD)
 clean:
 	rm -rf build tallyd
 
-.PHONY: all ui schema unit probe check fuzz fuzz-run bench routes lint deb install clean kore-source
+.PHONY: all ui schema unit probe check fuzz fuzz-run test-gcs bench routes lint deb install clean kore-source
 .DELETE_ON_ERROR:
 .SECONDARY:
 
