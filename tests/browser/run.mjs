@@ -147,7 +147,7 @@ const biggest = experiments.reduce((a, b) => ((b.run_count ?? 0) > (a.run_count 
 const { registered_models = [] } = await api('mlflow/registered-models/search?max_results=50');
 const model = registered_models.find((m) => m.latest_versions?.length);
 let withFiles = '';
-for (const e of experiments.filter((x) => !x.name.startsWith('browser-test/')).slice(0, 30)) {
+for (const e of experiments.filter((x) => x.run_count > 0 && !x.name.startsWith('browser-test/')).slice(0, 30)) {
 	const { runs: some = [] } = await api('tallyd/runs/table', { experiment_ids: [e.experiment_id], filter: '', order_by: ['attributes.start_time ASC'], run_view_type: 'ACTIVE_ONLY', offset: 0, max_results: 3, columns: [] });
 	for (const r of some)
 		if (!withFiles && (await api(`mlflow/artifacts/list?run_id=${r.info.run_id}`).catch(() => ({}))).files?.length)
