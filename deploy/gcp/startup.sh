@@ -45,11 +45,11 @@ read_settings() {
 	local all pair
 	all=$(meta instance/attributes/tallyd-settings) || fail "no tallyd-settings in the metadata"
 	package="" sha256="" port=5000 workers=2 artifacts=signed root="" database=embedded
-	sql_address="" sql_user="" sql_database="" secret=""
+	sql_address="" sql_port=5432 sql_user="" sql_database="" secret=""
 	while IFS= read -r -d ';' pair; do
 		case $pair in
 		package=* | sha256=* | port=* | workers=* | artifacts=* | root=* | database=* | \
-			sql_address=* | sql_user=* | sql_database=* | secret=*)
+			sql_address=* | sql_port=* | sql_user=* | sql_database=* | secret=*)
 			printf -v "${pair%%=*}" '%s' "${pair#*=}"
 			;;
 		esac
@@ -121,7 +121,7 @@ defaults_text() {
 		printf 'TALLYD_ARTIFACTS_DESTINATION=%s\n' "$root"
 	fi
 	if [[ $database == cloud-sql ]]; then
-		printf 'TALLYD_DATABASE=postgresql://%s@%s:5432/%s?sslmode=require\n' "$sql_user" "$sql_address" "$sql_database"
+		printf 'TALLYD_DATABASE=postgresql://%s@%s:%s/%s?sslmode=require\n' "$sql_user" "$sql_address" "$sql_port" "$sql_database"
 		printf 'PGPASSFILE=/etc/tallyd/pgpass\n'
 	fi
 }
@@ -133,7 +133,7 @@ write_settings() {
 		local password
 		password=$(with_token "${secrets%/}/v1/$secret/versions/latest:access" | field data | base64 -d)
 		[[ -n $password ]] || fail "no password in $secret"
-		put /etc/tallyd/pgpass 600 tallyd < <(printf '%s:5432:%s:%s:%s\n' "$sql_address" "$sql_database" "$sql_user" "$password")
+		put /etc/tallyd/pgpass 600 tallyd < <(printf '%s:%s:%s:%s:%s\n' "$sql_address" "$sql_port" "$sql_database" "$sql_user" "$password")
 	fi
 }
 

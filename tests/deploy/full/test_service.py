@@ -1,15 +1,19 @@
 """The package and the VM's start-up script in a Debian 12 root booted with systemd (systemd-nspawn, this machine's network): the unit as it is hardened, restart, upgrade, stop. In order."""
+import base64
 import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
+import urllib.parse
 import urllib.request
 
+import harness
 import pytest
 
 from conftest import ROOT, run
@@ -147,6 +151,8 @@ class Google(http.server.BaseHTTPRequestHandler):
                 answer = {"instance/attributes/tallyd-settings": self.settings, "instance/network-interfaces/0/ip": "127.0.0.1",
                           "instance/service-accounts/default/token": '{"access_token":"secret-token","expires_in":3599,"token_type":"Bearer"}'}.get(self.path[len("/computeMetadata/v1/"):])
                 answer = answer and answer.encode()
+        elif self.path == "/v1/projects/p/secrets/s/versions/latest:access" and self.headers["Authorization"] == "Bearer secret-token":
+            answer = json.dumps({"name": "projects/1/secrets/s/versions/1", "payload": {"data": base64.b64encode(b"word").decode(), "dataCrc32c": "1"}}).encode()
         elif self.path.startswith("/bucket/package/") and self.headers["Authorization"] == "Bearer secret-token":
             answer = self.package
         self.send_response(404 if answer is None else 200)
@@ -172,7 +178,7 @@ def start_up(machine, google, package, sha256=None, **more):
                 "artifacts": "direct", "root": "gs://bucket/artifacts", "database": "embedded", **more}
     google.settings = ";".join(f"{k}={v}" for k, v in settings.items())
     shutil.copy(ROOT / "deploy/gcp/startup.sh", machine.folder / "root/startup.sh")
-    return machine.inside("bash", "/root/startup.sh", check=False, env={"GCE_METADATA_HOST": f"127.0.0.1:{METADATA}", "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{METADATA}"})
+    return machine.inside("bash", "/root/startup.sh", check=False, env={"GCE_METADATA_HOST": f"127.0.0.1:{METADATA}", "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{METADATA}", "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER": f"http://127.0.0.1:{METADATA}/"})
 
 
 def test_the_start_up_script_installs_and_starts(machine, google, packages):
@@ -208,3 +214,29 @@ def test_the_start_up_script_upgrades(machine, google, packages):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert machine.inside("dpkg-query", "-W", "-f", "${Version}", "tallyd").stdout == "0.0.2"
     run(ROOT / "deploy/check", f"http://127.0.0.1:{PORT}")
+
+
+def test_doctor_and_check_config_as_the_tutorial_calls_them(machine):
+    text = (ROOT / "deploy/README.md").read_text()
+    calls = re.findall(r"sudo -u tallyd (sh -c '.*(?:doctor|check-config).*')", text)
+    assert len(calls) == 2
+    for call in calls:
+        command = call.removeprefix("sh -c '").removesuffix("'")
+        done = machine.inside("runuser", "-u", "tallyd", "--", "sh", "-c", command, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "bad " not in done.stdout
+
+
+def test_the_start_up_script_with_cloud_sql(machine, google, packages):
+    cluster = harness.Postgres(tcp=True)
+    try:
+        database = urllib.parse.urlsplit(cluster.database(host="127.0.0.1")).path[1:]
+        done = start_up(machine, google, packages[1], database="cloud-sql", sql_address="127.0.0.1", sql_port=cluster.port, sql_user=harness.ROLE, sql_database=database, secret="projects/p/secrets/s")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + machine.inside("journalctl", "-u", "tallyd", "-n", "30", "--no-pager").stdout
+        assert machine.inside("stat", "-c", "%U %a", "/etc/tallyd/pgpass").stdout == "tallyd 600\n"
+        assert (machine.folder / "etc/tallyd/pgpass").read_text() == f"127.0.0.1:{cluster.port}:{database}:{harness.ROLE}:word\n"
+        assert "word" not in (machine.folder / "etc/default/tallyd").read_text() + done.stdout + done.stderr
+        run(ROOT / "deploy/check", f"http://127.0.0.1:{PORT}")
+        machine.inside("systemctl", "stop", "tallyd")
+    finally:
+        cluster.close()
