@@ -13,13 +13,19 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLE = "tallytest"
+
+# Told to end, a test run still ends its servers: `finally` and fixtures' ends are run.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
 
 
 def await_true(condition, seconds=10, every=0.02):
