@@ -34,7 +34,7 @@ await step('experiments: list, get, update, tag, delete, restore', async () => {
 })
 await step('runs: create, log, batch, tags', async () => {
 	run_id = (await Runs.create({ experiment_id, start_time: 1600000000000 })).run.info.run_id
-	await Runs.logParam({ run_id, key: 'alpha', value: '0.5' })
+	await Runs.logParameter({ run_id, key: 'alpha', value: '0.5' })
 	for (let i = 0; i < 20; i++) await Runs.logMetric({ run_id, key: 'loss', value: 1 / (i + 1), timestamp: 1600000000000 + i, step: i })
 	await Runs.setTag({ run_id, key: 'team', value: 'red' })
 	await Runs.logBatch({ run_id, metrics: [{ key: 'b', value: 2, timestamp: 1600000000000, step: 0 }], params: [{ key: 'p', value: '1' }], tags: [{ key: 't', value: 'x' }] })
