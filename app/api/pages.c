@@ -149,6 +149,13 @@ page(struct call *call)
 	size_t depth = 0;
 	size_t i;
 
+	if (path.n == 0) {
+		struct http_header_out location = { "Location", text_format(call->arena, "%s/", config->static_prefix) };
+		struct http_reply reply = { .status = 308, .headers = &location, .header_count = 1 };
+
+		http_reply_static(call->http, &reply, TEXT(""));
+		return call_done(call);
+	}
 	if (config->ui_dir[0] != '\0')
 		return folder_reply(call, TEXT("index.html"), true);
 	for (i = 1; i < path.n; i++)

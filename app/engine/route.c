@@ -39,7 +39,7 @@ path_add(const struct endpoint *row, const char *prefix, bool ajax)
 {
 	struct path *p = ARENA_NEW(route_arena, struct path);
 	struct path **link;
-	const char *fixed = row->api == API_ROOT && prefix[0] == '\0' ? "" : config->static_prefix;
+	const char *fixed = prefix == config->static_prefix ? "" : config->static_prefix;
 
 	p->text = text_format(route_arena, "%s%s%s", fixed, prefix, row->path);
 	p->row = row;
@@ -83,8 +83,9 @@ row_add(const struct endpoint *row)
 		break;
 	case API_ROOT:
 		path_add(row, "/", true);
-		if (config->static_prefix[0] != '\0' && strcmp(row->path, "health") == 0)
-			path_add(row, "", false);
+		/* The page's folder without its slash: pages.c redirects. */
+		if (config->static_prefix[0] != '\0' && row->path[0] == '\0')
+			path_add(row, config->static_prefix, true);
 	}
 }
 
