@@ -285,6 +285,7 @@ static const struct endpoint experiment_endpoints[] = {
 	{
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/experiments/create",
+	    .creates = true,
 	    .access = ACCESS_EDIT,
 	    .on = SERVER,
 	    .fields = create_fields,

@@ -209,6 +209,7 @@ static const struct endpoint logged_model_endpoints[] = {
 	{
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/logged-models",
+	    .creates = true,
 	    .access = ACCESS_EDIT,
 	    .on = EXPERIMENT("experiment_id"),
 	    .fields = create_fields,

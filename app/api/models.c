@@ -269,6 +269,7 @@ static const struct endpoint model_endpoints[] = {
 	{
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/registered-models/create",
+	    .creates = true,
 	    .access = ACCESS_EDIT,
 	    .on = SERVER,
 	    .fields = create_fields,

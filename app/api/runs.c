@@ -394,6 +394,7 @@ static const struct endpoint run_endpoints[] = {
 	{
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/runs/create",
+	    .creates = true,
 	    .access = ACCESS_EDIT,
 	    .on = EXPERIMENT("experiment_id"),
 	    .fields = create_fields,

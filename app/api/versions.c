@@ -337,6 +337,7 @@ static const struct endpoint version_endpoints[] = {
 	{
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/model-versions/create",
+	    .creates = true,
 	    .access = ACCESS_EDIT,
 	    .on = MODEL("name"),
 	    .fields = create_fields,

@@ -656,6 +656,24 @@ request_body(struct http_request *http, const void *bytes, size_t n)
 		call->on_body(call, bytes, n);
 }
 
+/* ---- creates ---- */
+
+static void
+create_run(void *user)
+{
+	struct call *call = user;
+
+	/* Who is gone during the wait asked for nothing yet. */
+	if (call->http != NULL) {
+		if (repeat_undecided(call)) {
+			(void)loop_after(1, create_run, call);
+			return;
+		}
+		call_run(call);
+	}
+	call_release(call);
+}
+
 static void
 request_complete(struct http_request *http)
 {
@@ -674,7 +692,12 @@ request_complete(struct http_request *http)
 	}
 	call->body = text_copy(call->arena, http->body);
 	call->query = text_copy(call->arena, http->query);
-	call_run(call);
+	if (call->endpoint->creates) {
+		call_hold(call);
+		create_run(call);
+	} else {
+		call_run(call);
+	}
 }
 
 static void

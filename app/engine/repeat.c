@@ -16,10 +16,13 @@
 #include "sql_queries.h"
 
 #define SLOTS 8192
+#define UNDECIDED_MS 60 /* a peer acknowledges within 40 ms, when it is there */
 
 struct slot {
 	_Atomic uint64_t hash;
 	_Atomic uint64_t answered;
+	_Atomic int64_t under_way; /* answers sent, not yet known to have arrived or been lost */
+	_Atomic int64_t sent_ms;   /* the last of them */
 };
 
 /* Shared by all workers. A slot taken over by another key only means that the row in the database decides alone. */
@@ -53,19 +56,44 @@ answered_before(uint64_t hash)
 	return atomic_load(&s->hash) == hash ? atomic_load(&s->answered) : 0;
 }
 
+/* The key's slot, taken over from another one where need be. */
+static struct slot *
+slot_own(uint64_t hash)
+{
+	struct slot *s = &slots[hash % SLOTS];
+
+	if (atomic_load(&s->hash) != hash) {
+		atomic_store(&s->answered, 0);
+		atomic_store(&s->under_way, 0);
+		atomic_store(&s->hash, hash);
+	}
+	return s;
+}
+
 static void
-answered_count(uint64_t hash)
+sent_count(uint64_t hash)
 {
 	struct slot *s;
 
 	if (slots == NULL)
 		return;
-	s = &slots[hash % SLOTS];
-	if (atomic_load(&s->hash) != hash) {
-		atomic_store(&s->answered, 0);
-		atomic_store(&s->hash, hash);
-	}
-	atomic_fetch_add(&s->answered, 1);
+	s = slot_own(hash);
+	atomic_store(&s->sent_ms, loop_now_ms());
+	atomic_fetch_add(&s->under_way, 1);
+}
+
+/* `answered` first: who sees nothing under way must see it. */
+static void
+settled_count(uint64_t hash, bool acknowledged)
+{
+	struct slot *s;
+
+	if (slots == NULL)
+		return;
+	s = slot_own(hash);
+	if (acknowledged)
+		atomic_fetch_add(&s->answered, 1);
+	atomic_fetch_sub(&s->under_way, 1);
 }
 
 static void
@@ -89,6 +117,25 @@ digest(unsigned char out[32], struct call *call, struct text given, uint64_t nth
 	}
 	EVP_DigestFinal_ex(md, out, &n);
 	EVP_MD_CTX_free(md);
+}
+
+bool
+repeat_undecided(struct call *call)
+{
+	unsigned char key[32];
+	uint64_t hash;
+	struct slot *s;
+
+	if (slots == NULL || http_header(call->http, "Idempotency-Key").n > 0)
+		return false;
+	digest(key, call, TEXT_NONE, 0);
+	memcpy(&hash, key, sizeof(hash));
+	s = &slots[hash % SLOTS];
+	if (atomic_load(&s->hash) != hash)
+		return false;
+	http_settle(); /* what was acknowledged by now counts */
+	/* A worker that was killed counts down no more: its time passes. */
+	return atomic_load(&s->under_way) > 0 && loop_now_ms() - atomic_load(&s->sent_ms) < UNDECIDED_MS;
 }
 
 struct db_param
@@ -126,11 +173,11 @@ settled(void *user, bool acknowledged)
 {
 	struct answered *a = user;
 
+	settled_count(a->hash, acknowledged);
 	if (!acknowledged) {
 		free(a);
 		return;
 	}
-	answered_count(a->hash);
 	a->param = (struct db_param){ .bytes = a->key, .n = sizeof(a->key) };
 	a->op = (struct db_op){ .statement = SQL_repeat_answered, .params = &a->param, .param_count = 1, .order = { (const char *)a->key, sizeof(a->key) }, .done = removed, .user = a };
 	db_write(&a->op);
@@ -147,6 +194,7 @@ repeat_reply(struct call *call, struct http_reply *reply)
 	PRECOND(a != NULL);
 	memcpy(a->key, call->repeat_key, sizeof(a->key));
 	a->hash = call->repeat_hash;
+	sent_count(a->hash);
 	reply->settled = settled;
 	reply->settled_user = a;
 }

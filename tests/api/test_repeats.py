@@ -1,0 +1,203 @@
+"""A create whose answer was lost is sent again by MLflow's client, byte for byte: it is done once. One whose answer arrived was meant twice."""
+
+import contextlib
+import json
+
+import harness
+import psycopg2
+import pytest
+from rest import connect, now_ms, post_bytes, read_answer, reset, send_and_read, sql, unique
+
+API = "/api/2.0/mlflow/"
+
+
+def experiment(client):
+    name = unique("e")
+    return "experiments/create", {"name": name}, lambda a: a["experiment_id"], lambda: client.server.api("GET", f"experiments/get-by-name?experiment_name={name}").status == 200, 1
+
+
+def run(client):
+    e = client.experiment()
+    found = lambda: len(client.post("runs/search", {"experiment_ids": [e]}).get("runs", []))  # noqa: E731
+    return "runs/create", {"experiment_id": e, "start_time": now_ms(), "run_name": "r", "tags": [{"key": "a", "value": "b"}]}, lambda a: a["run"]["info"]["run_id"], found, None
+
+
+def version(client):
+    model = client.model()
+    found = lambda: len(client.get(f"model-versions/search?filter=name%3D'{model}'").get("model_versions", []))  # noqa: E731
+    return "model-versions/create", {"name": model, "source": "gs://bucket/x"}, lambda a: a["model_version"]["version"], found, None
+
+
+def model(client):
+    name = unique("m")
+    return "registered-models/create", {"name": name}, lambda a: a["registered_model"]["name"], lambda: client.server.api("GET", f"registered-models/get?name={name}").status == 200, 1
+
+
+def logged(client):
+    e = client.experiment()
+    found = lambda: len(client.post("logged-models/search", {"experiment_ids": [e]}).get("models", []))  # noqa: E731
+    return "logged-models", {"experiment_id": e, "name": "m"}, lambda a: a["model"]["info"]["model_id"], found, None
+
+
+CREATES = [experiment, run, version, model, logged]
+NAMED = (experiment, model)  # a second one of that name is refused
+
+
+@pytest.fixture(params=CREATES, ids=lambda c: c.__name__)
+def create(request, client):
+    """(path, body, id of an answer, how many there are, ...)"""
+    path, body, id_of, count, _ = request.param(client)
+    return API + path, body, id_of, count, request.param
+
+
+def cut(server, *requests):
+    """Sends requests, each on a connection that is reset when the request has surely been read and is not yet answered: a lock holds up its commit."""
+    with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor:
+        cursor.execute("lock table repeats in share row exclusive mode")
+        for number, data in enumerate(requests, 1):
+            s = connect(server)
+            s.sendall(data)
+            assert harness.await_true(lambda n=number: waiting(server) >= min(n, 1)), server.text()[-2000:]
+            reset(s)
+        connection.commit()
+    assert harness.await_true(lambda: waiting(server) == 0)
+
+
+def waiting(server):
+    return sql(server.database, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and query !~ 'run_jobs'")[0][0]
+
+
+def test_a_create_cut_off_before_its_answer_is_done_once(tallyd, create):
+    path, body, id_of, count, _ = create
+    data = post_bytes(path, body)
+    cut(tallyd, data)
+    assert harness.await_true(count), "a request that was sent whole is carried out"
+    for _ in range(3):
+        cut(tallyd, data)
+    status, _, answer = send_and_read(tallyd, data)
+    assert status == 200, answer
+    assert id_of(json.loads(answer))
+    assert count() == 1
+
+
+def test_repeats_sent_while_the_first_is_under_way_are_done_once(tallyd, create):
+    path, body, id_of, count, _ = create
+    data = post_bytes(path, body)
+    cut(tallyd, *[data] * 6)
+    status, _, answer = send_and_read(tallyd, data)
+    assert status == 200, answer
+    assert id_of(json.loads(answer)) and count() == 1
+
+
+@pytest.mark.parametrize("how", ["same connection", "new connection"])
+def test_an_equal_call_after_the_answer_was_read_is_a_new_one(tallyd, create, how):
+    path, body, id_of, count, kind = create
+    data = post_bytes(path, body)
+    ids = []
+    with connect(tallyd) as s:
+        for _ in range(8):
+            if how == "same connection":
+                s.sendall(data)
+                status, _, answer = read_answer(s)
+            else:
+                status, _, answer = send_and_read(tallyd, data)
+            if kind in NAMED and ids:
+                assert (status, json.loads(answer)["error_code"]) == (400, "RESOURCE_ALREADY_EXISTS")
+            else:
+                assert status == 200, answer
+                ids.append(id_of(json.loads(answer)))
+    assert len(set(ids)) == (1 if kind in NAMED else 8) and count() == len(ids)
+
+
+def test_an_equal_call_to_another_worker_is_a_new_one(start_tallyd, database):
+    """Many connections at once, so that both workers take part; each answer is read before the next call of that connection."""
+    server = start_tallyd("--workers", 2, database=database)
+    data = post_bytes(API + "runs/create", {"experiment_id": "0", "start_time": 5, "run_name": "r"})
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(connect(server)) for _ in range(16)]
+        ids = []
+        for _ in range(4):
+            for s in lines:
+                s.sendall(data)
+                status, _, answer = read_answer(s)
+                assert status == 200
+                ids.append(json.loads(answer)["run"]["info"]["run_id"])
+    assert len(set(ids)) == 64
+
+
+def test_a_lost_answer_after_honest_calls_is_still_done_once(tallyd, client):
+    path, body, id_of, count, _ = run(client)
+    data = post_bytes(API + path, body)
+    for _ in range(3):
+        assert send_and_read(tallyd, data)[0] == 200
+    cut(tallyd, data)
+    assert harness.await_true(lambda: count() == 4)
+    assert send_and_read(tallyd, data)[0] == 200
+    assert count() == 4
+    assert send_and_read(tallyd, data)[0] == 200
+    assert count() == 5
+
+
+def test_a_repeat_to_another_server_is_done_once(start_tallyd, database):
+    one, two = start_tallyd(database=database), start_tallyd(database=database)
+    data = post_bytes(API + "runs/create", {"experiment_id": "0", "start_time": 5, "run_name": "r"})
+    cut(one, data)
+    assert harness.await_true(lambda: sql(database, "select count(*) from runs")[0][0] == 1)
+    assert send_and_read(two, data)[0] == 200
+    assert sql(database, "select count(*) from runs")[0][0] == 1
+
+
+def test_another_body_is_another_create(tallyd, client):
+    path, body, id_of, count, _ = run(client)
+    cut(tallyd, post_bytes(API + path, body))
+    assert harness.await_true(count)
+    assert send_and_read(tallyd, post_bytes(API + path, {**body, "start_time": body["start_time"] + 1}))[0] == 200
+    assert count() == 2
+
+
+def test_an_idempotency_key_replays_answered_and_unanswered_creates(tallyd, create):
+    path, body, id_of, count, _ = create
+    key = [f"Idempotency-Key: {unique('key')}"]
+    cut(tallyd, post_bytes(path, body, key))
+    assert harness.await_true(count)
+    ids = []
+    for _ in range(3):
+        status, _, answer = send_and_read(tallyd, post_bytes(path, body, key))
+        assert status == 200, answer
+        ids.append(id_of(json.loads(answer)))
+    assert len(set(ids)) == 1 and count() == 1
+
+
+def test_deleting_a_run_forgets_how_it_was_made(tallyd, client):
+    path, body, id_of, count, _ = run(client)
+    key = [f"Idempotency-Key: {unique('key')}"]
+    first = id_of(json.loads(send_and_read(tallyd, post_bytes(API + path, body, key))[2]))
+    assert sql(tallyd.database, "select count(*) from repeats where object = %s", f"run:{first}")[0][0] == 1
+    client.post("runs/delete", {"run_id": first})
+    assert sql(tallyd.database, "select count(*) from repeats where object = %s", f"run:{first}")[0][0] == 0
+    second = id_of(json.loads(send_and_read(tallyd, post_bytes(API + path, body, key))[2]))
+    assert second != first
+
+
+def test_deleting_a_model_lets_its_name_be_taken_again(tallyd, client):
+    name = unique("m")
+    data = post_bytes(API + "registered-models/create", {"name": name})
+    cut(tallyd, data)
+    assert harness.await_true(lambda: tallyd.api("GET", f"registered-models/get?name={name}").status == 200)
+    client.call("DELETE", "registered-models/delete", {"name": name})
+    assert send_and_read(tallyd, data)[0] == 200
+
+
+def test_an_answered_create_leaves_no_row(tallyd, client):
+    path, body, id_of, count, _ = run(client)
+    made = id_of(json.loads(send_and_read(tallyd, post_bytes(API + path, body))[2]))
+    assert harness.await_true(lambda: sql(tallyd.database, "select count(*) from repeats where object = %s", f"run:{made}")[0][0] == 0)
+
+
+def test_a_refused_create_leaves_no_row(tallyd, client):
+    name = unique("e")
+    client.experiment(name)
+    before = sql(tallyd.database, "select count(*) from repeats where object = ''")
+    assert client.refused("POST", "experiments/create", {"name": name, "tags": []})[0] == 400
+    assert client.refused("POST", "runs/create", {"experiment_id": "999999", "start_time": 1})[0] in (400, 404)
+    assert sql(tallyd.database, "select count(*) from repeats where object = ''") == before
