@@ -792,6 +792,7 @@ engine_start(int worker)
 	database.uri = config->database;
 	database.read_lanes = config->read_lanes;
 	database.write_lanes = config->write_lanes;
+	database.statement_timeout_ms = config->statement_timeout_ms;
 	stats_worker(worker);
 	route_setup();
 	guard_setup();
