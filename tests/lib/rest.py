@@ -85,7 +85,7 @@ def now_ms():
 def sql(uri, text, *args):
     """Runs one statement; its rows."""
     with contextlib.closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(text, args)
+        cursor.execute(text, args or None)
         return cursor.fetchall() if cursor.description else []
 
 
