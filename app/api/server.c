@@ -45,6 +45,14 @@ server_info(struct call *call)
 	return call_reply_json(call);
 }
 
+/* What MLflow answers when no gateway is configured: without it, its page shows an error. */
+static enum next
+gateway(struct call *call)
+{
+	buf_puts(&call->out, "{\"endpoints\":[]}");
+	return call_reply_json(call);
+}
+
 static enum next
 metrics(struct call *call)
 {
@@ -75,6 +83,7 @@ static const struct endpoint server_endpoints[] = {
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "ready", .access = ACCESS_PUBLIC, .on = SERVER, .run = ready, .doc = "200 when requests can be served, else 503." },
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "version", .access = ACCESS_PUBLIC, .on = SERVER, .run = version, .doc = "The MLflow version whose API is spoken." },
 	{ .method = HTTP_M_GET, .api = API_3, .path = "mlflow/server-info", .access = ACCESS_PUBLIC, .on = SERVER, .run = server_info, .doc = "What the server can do; clients cache it for a minute." },
+	{ .method = HTTP_M_GET, .api = API_2_AJAX, .path = "mlflow/gateway-proxy", .access = ACCESS_READ, .on = SERVER, .run = gateway, .doc = "MLflow's web page: there is no AI gateway." },
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "metrics", .access = ACCESS_READ, .on = SERVER, .run = metrics, .doc = "Counters for Prometheus." },
 	{ .method = HTTP_M_GET, .path = "tallyd/info", .access = ACCESS_READ, .on = SERVER, .run = info, .doc = "Version, schema, artifact root and workers." },
 };
