@@ -122,6 +122,7 @@ class Pair:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="tallyd-compat-")
+        os.chmod(self.folder, 0o755)  # started as root, our workers run as someone else
         try:
             self.postgres = Postgres()
             self.running.append(self.postgres)
