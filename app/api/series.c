@@ -267,6 +267,8 @@ series_read(struct call *call, const struct value *runs, struct text key, const 
 	size_t i;
 
 	reading->n = runs->items != NULL ? runs->count : 1;
+	if (reading->n == 0)
+		return print(call, NULL, 0); /* of no run nothing will come back */
 	reading->all = arena_array(call->arena, reading->n, sizeof(*reading->all));
 	reading->parts = arena_array(call->arena, reading->n, sizeof(*reading->parts));
 	reading->left = 2 * reading->n;
