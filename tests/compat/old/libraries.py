@@ -32,7 +32,7 @@ git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(p
 for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
     subprocess.run([*git, *words], check=True)
 commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-environment = {**os.environ, "MLFLOW_TRACKING_URI": URL}
+environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_EXPERIMENT_ID"} | {"MLFLOW_TRACKING_URI": URL}
 subprocess.run([sys.executable, "-m", "mlflow", "run", str(project), "-P", "alpha=0.7", "--env-manager", "local", "--experiment-name", "project-" + U], check=True, env=environment)
 run = client.search_runs([client.get_experiment_by_name("project-" + U).experiment_id])[0]
 assert run.info.status == "FINISHED" and run.data.metrics["alpha"] == 0.7 and run.data.params["alpha"] == "0.7"
