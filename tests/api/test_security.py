@@ -468,12 +468,14 @@ class Line:
         data = "\r\n".join(head).encode() + b"\r\n\r\n" + body
         for attempt in (0, 1):
             if self.socket is None:
-                self.socket = connect(self.server)
+                self.socket = connect(self.server, 10)
                 attempt = 1
             try:
                 self.socket.sendall(data)
                 status, got, answer = self.read()
                 break
+            except TimeoutError:
+                raise AssertionError(("no answer", method, target[:200], body[:200])) from None
             except ConnectionError:
                 self.close()
                 assert attempt == 0, (method, target[:200], body[:200], "closed without an answer", self.server.text()[-3000:])
