@@ -16,7 +16,7 @@
 #include "sql_queries.h"
 
 #define SLOTS 8192
-#define UNDECIDED_MS 60 /* a peer acknowledges within 40 ms, when it is there */
+#define UNDECIDED_MS 300 /* a peer acknowledges within 40 ms when it is there; a busy machine takes longer to look */
 
 struct slot {
 	_Atomic uint64_t hash;
