@@ -126,8 +126,14 @@ thread_start(void)
 	sigset_t all, before;
 	int rc;
 
-	/* Signals belong to the loop's thread. */
+	/* Signals belong to the loop's thread, but for those that a thread's own fault raises. */
 	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

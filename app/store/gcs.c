@@ -944,7 +944,7 @@ big_answered(void *user, struct out_call *call, const struct out_answer *a)
 	else if (a->status == 401)
 		finish(j, STORE_BUSY, "the bucket did not take the token; the next one is being fetched");
 	else
-		refused(j, a, j->replaced > 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create");
+		refused(j, a, j->replaced == 0 ? "storage.objects.create" : j->replaced > 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create, or storage.objects.delete to overwrite,");
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/out.h"
+#include "base/task.h"
 #include "store/crc32c.h"
 #include "store/store.h"
 #include "tiny_loop.h"
@@ -456,7 +457,7 @@ test_aborts(void)
 	store->remove(store, TEXT("6"), op);
 	store->abort(op);
 	CHECK(WAIT(store->stat(store, TEXT("6/a"), op_new())) == STORE_MISSING && WAIT(store->stat(store, TEXT("6/b"), op_new())) == STORE_MISSING);
-	while (out_active() > 0)
+	while (out_active() > 0 || task_pending() > 0)
 		tiny_turn();
 }
 
@@ -588,6 +589,7 @@ standin_start(void)
 	char line[64] = "";
 	pid_t pid;
 	int port = 0;
+	size_t n = 0;
 
 	CHECK(pipe(out) == 0);
 	pid = fork();
@@ -600,7 +602,14 @@ standin_start(void)
 		_exit(127);
 	}
 	close(out[1]);
-	CHECK(read(out[0], line, sizeof(line) - 1) > 0 && sscanf(line, "ready %d", &port) == 1);
+	/* Started through a shell's shim it may come in pieces. */
+	while (memchr(line, '\n', n) == NULL) {
+		ssize_t more = read(out[0], line + n, sizeof(line) - 1 - n);
+
+		CHECK(more > 0);
+		n += (size_t)more;
+	}
+	CHECK(sscanf(line, "ready %d", &port) == 1);
 	snprintf(base, sizeof(base), "http://127.0.0.1:%d", port);
 	return pid;
 }
