@@ -303,7 +303,8 @@ class Twin:
                 out = [change(key, x, depth + 1) for x in v]
                 bag = key in BAGS or (key in ("metrics",) and depth > 1) or (depth == 1 and not order)
                 return sorted(out, key=lambda x: json.dumps(x, sort_keys=True)) if bag else out
-            out = {text("", k): change(k, x, depth + 1) for k, x in v.items() if k not in drop}
+            # MLflow leaves the size of an empty file out, we say 0.
+            out = {text("", k): change(k, x, depth + 1) for k, x in v.items() if k not in drop and (k, x) != ("file_size", 0)}
             for made, changed in (("creation_time", "last_update_time"), ("creation_timestamp", "last_updated_timestamp")):
                 if isinstance(v.get(made), int) and isinstance(v.get(changed), int) and out.get(changed) == "<now>":
                     out[changed] = "<as created>" if v[made] == v[changed] else "<later>"
