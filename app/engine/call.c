@@ -310,6 +310,8 @@ sql_refused(struct call *call, const PGresult *result)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A number is out of range.");
 	if (strcmp(state, "2201B") == 0)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid regular expression: %s", message);
+	if (strncmp(state, "54", 2) == 0)
+		return call_fail(call, INVALID_PARAMETER_VALUE, "A value is too large to be stored.");
 	if (strncmp(state, "23", 2) == 0)
 		return call_fail(call, BAD_REQUEST, "The request conflicts with what is stored: %s", message);
 	if (strcmp(state, "53100") == 0)
