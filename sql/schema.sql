@@ -597,7 +597,7 @@ $$;
 COMMENT ON FUNCTION public.model_version_stage(model_name text, model_version integer, new_stage smallint, archive boolean, now_ms bigint, OUT fail text, OUT version_json json) IS 'Moves a version to a stage; archive moves the others of that stage to Archived.';
 
 CREATE FUNCTION public.number_of(value text) RETURNS double precision
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT
     AS $_$
 begin
   if value !~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$' then
