@@ -37,6 +37,7 @@
 #define DEPTH_MOST 512
 /* A named temporary file this old has no writer any more. */
 #define STALE_S (24 * 3600)
+#define REMOVING_S 600
 
 struct local {
 	struct store store;
@@ -1052,9 +1053,10 @@ sweep_work(void *user)
 	while ((entry = readdir(dir)) != NULL) {
 		if (is_dots(entry->d_name) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 			continue;
-		if (S_ISDIR(st.st_mode))
+		/* A folder that another process is removing now is its to count: moving it here set its ctime. */
+		if (S_ISDIR(st.st_mode) && time(NULL) - st.st_ctime > REMOVING_S)
 			remove_tree(fd, entry->d_name, 0, &bytes, &objects);
-		else if (time(NULL) - st.st_mtime > STALE_S)
+		else if (!S_ISDIR(st.st_mode) && time(NULL) - st.st_mtime > STALE_S)
 			unlinkat(fd, entry->d_name, 0);
 	}
 	closedir(dir);
