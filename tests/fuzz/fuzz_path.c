@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "store/gcs.h"
 #include "store/store.h"
+#include "../unit/tiny_loop.h" /* the store's files need a loop to link; nothing runs on it here */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
