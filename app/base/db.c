@@ -12,6 +12,8 @@ enum {
 	READS_IN_FLIGHT = 64,      /* on a lane; more wait, so that a lane that comes free can take them */
 	READ_STUCK_MS = 20,        /* a lane whose first read is older is taken only if all are */
 	BATCH_OPS = 4096,
+	FURTHER_LANE_OPS = 256,
+	FURTHER_LANE_MS = 10,
 	BATCH_BYTES = 8 << 20,
 	MOST_TRIES = 5,
 	SWEEP_MS = 100,
@@ -50,7 +52,7 @@ static struct {
 	int lane_count;
 	struct lane *listener;
 	struct queue reads, writes;
-	struct loop_timer *pump, *sweep;
+	struct loop_timer *pump, *late, *sweep;
 	struct flight *spare;
 	uint16_t key_count[KEYS];
 	uint8_t key_lane[KEYS];
@@ -409,12 +411,39 @@ batch_send(struct lane *lane, struct batch *batch)
 }
 
 static void
+late_pump(void *unused)
+{
+	(void)unused;
+	db.late = NULL;
+	pump_later();
+}
+
+/* A batch costs mostly its commit: what waits behind the one in flight goes together as the next. A further lane is for a long queue, or for when the batch in flight takes long (a lock, a slow
+ * disk). */
+static bool
+wait_for_lane(int busy)
+{
+	int64_t waited_ms = loop_now_ms() - db.writes.first->since_ms;
+	if (busy == 0 || db.writes.n >= FURTHER_LANE_OPS || waited_ms >= FURTHER_LANE_MS)
+		return false;
+	if (db.late == NULL)
+		db.late = loop_after(FURTHER_LANE_MS - waited_ms, late_pump, NULL);
+	return true;
+}
+
+static void
 writes_pump(void)
 {
+	int busy = 0;
+	for (int i = 0; i < db.lane_count; i++)
+		busy += db.lanes[i].kind == LANE_WRITE && db.lanes[i].first != NULL;
 	for (int i = 0; i < db.lane_count && db.writes.n > 0; i++) {
 		struct lane *lane = &db.lanes[i];
 		if (lane->kind != LANE_WRITE || lane->state != LANE_UP || lane->broken || lane->first != NULL)
 			continue;
+		if (wait_for_lane(busy))
+			return;
+		busy++;
 		struct batch *batch = batch_take(lane);
 		if (batch != NULL)
 			batch_send(lane, batch);
@@ -869,6 +898,8 @@ db_stop(void)
 	if (!db.started)
 		return;
 	db.started = false;
+	if (db.late != NULL)
+		loop_cancel(db.late);
 	if (db.pump != NULL)
 		loop_cancel(db.pump);
 	if (db.sweep != NULL)
