@@ -55,16 +55,6 @@ static const struct field forget_fields[] = {
 	FIELDS_END,
 };
 
-static struct db_param
-texts_param(struct call *call, const struct text *texts, size_t n)
-{
-	struct db_param p = db_p_texts(texts, n, NULL);
-	struct db_param kept = { .bytes = text_copy(call->arena, (struct text){ p.bytes, (size_t)p.n }).s, .n = p.n, .type = p.type };
-
-	db_p_array_free(&p);
-	return kept;
-}
-
 /* ---- the runs table ---- */
 
 struct table {
@@ -132,9 +122,9 @@ table_counted(struct call *call, PGresult *r)
 	if (!columns_split(call, call_value(call, "columns"), lists, counts))
 		return FAILED;
 	p[0] = call_ids_param(call, t->page->ids, t->page->n);
-	p[1] = texts_param(call, lists[0], counts[0]);
-	p[2] = texts_param(call, lists[1], counts[1]);
-	p[3] = texts_param(call, lists[2], counts[2]);
+	p[1] = call_keep_param(call, db_p_texts(lists[0], counts[0], NULL));
+	p[2] = call_keep_param(call, db_p_texts(lists[1], counts[1], NULL));
+	p[3] = call_keep_param(call, db_p_texts(lists[2], counts[2], NULL));
 	return call_read(call, SQL_run_columns, p, 4, table_keys);
 }
 
@@ -220,8 +210,8 @@ groups_found(struct call *call, struct page *page)
 	for (i = 0; i < metrics->count; i++)
 		names[by->count + i] = metrics->items[i].text;
 	p[0] = call_ids_param(call, page->ids, page->n);
-	p[1] = texts_param(call, names, by->count);
-	p[2] = texts_param(call, names + by->count, metrics->count);
+	p[1] = call_keep_param(call, db_p_texts(names, by->count, NULL));
+	p[2] = call_keep_param(call, db_p_texts(names + by->count, metrics->count, NULL));
 	return call_read(call, SQL_run_groups, p, 3, wire_result);
 }
 

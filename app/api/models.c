@@ -218,7 +218,6 @@ latest(struct call *call)
 	const struct value *stages = call_value(call, "stages");
 	int32_t *numbers = arena_array(call->arena, stages->count + 1, sizeof(*numbers));
 	struct db_param *p = arena_array(call->arena, 2, sizeof(*p));
-	struct db_param array;
 	size_t i;
 
 	if (!one_name_valid(call))
@@ -229,9 +228,7 @@ latest(struct call *call)
 			return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid Model Version stage: %.*s. Value must be one of None, Staging, Production, Archived.", TEXT_ARG(stages->items[i].text));
 	}
 	p[0] = db_p_text(call->arena, call_text(call, "name"));
-	array = db_p_int4s(numbers, stages->count);
-	p[1] = (struct db_param){ .bytes = text_copy(call->arena, (struct text){ array.bytes, (size_t)array.n }).s, .n = array.n, .type = array.type };
-	db_p_array_free(&array);
+	p[1] = call_keep_param(call, db_p_int4s(numbers, stages->count));
 	return call_read(call, SQL_latest_versions, p, 2, registry_refused_or_wire);
 }
 

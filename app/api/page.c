@@ -18,25 +18,19 @@ struct finding {
 };
 
 struct db_param
-call_ids_param(struct call *call, const int64_t *ids, size_t n)
-{
-	struct db_param p = db_p_int8s(ids, n, NULL);
-	struct text copy = text_copy(call->arena, (struct text){ p.bytes, (size_t)p.n });
-	Oid type = p.type;
-	int size = p.n;
-
-	db_p_array_free(&p);
-	return (struct db_param){ .bytes = copy.s, .n = size, .type = type };
-}
-
-static struct db_param
-keep(struct call *call, struct db_param p)
+call_keep_param(struct call *call, struct db_param p)
 {
 	struct text copy = text_copy(call->arena, (struct text){ p.bytes, (size_t)p.n });
 	struct db_param kept = { .bytes = copy.s, .n = p.n, .type = p.type };
 
 	db_p_array_free(&p);
 	return kept;
+}
+
+struct db_param
+call_ids_param(struct call *call, const int64_t *ids, size_t n)
+{
+	return call_keep_param(call, db_p_int8s(ids, n, NULL));
 }
 
 struct db_param *
@@ -59,10 +53,10 @@ query_params(struct call *call, const struct search_query *q)
 			out[i] = db_p_float8(call->arena, p->d);
 			break;
 		case SP_INT8S:
-			out[i] = keep(call, db_p_int8s(p->is, p->n, NULL));
+			out[i] = call_keep_param(call, db_p_int8s(p->is, p->n, NULL));
 			break;
 		case SP_TEXTS:
-			out[i] = keep(call, db_p_texts(p->ts, p->n, NULL));
+			out[i] = call_keep_param(call, db_p_texts(p->ts, p->n, NULL));
 		}
 	}
 	return out;

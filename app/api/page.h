@@ -19,6 +19,8 @@ struct page {
 };
 enum next page_find(struct call *, const struct search_request *request, enum next (*found)(struct call *, struct page *));
 
+/* An array parameter (db_p_int8s() and the like) moved into the call's arena. */
+struct db_param call_keep_param(struct call *, struct db_param);
 /* An array of bigint as a parameter, its bytes in the call's arena. */
 struct db_param call_ids_param(struct call *, const int64_t *ids, size_t n);
 /* Parameters of a compiled query. */
