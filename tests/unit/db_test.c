@@ -561,7 +561,7 @@ main(int argc, char **argv)
 	db_start(&(struct db_config){ .uri = uri, .read_lanes = 2, .write_lanes = 2, .listener = true, .application_name = "db_test" });
 	AWAIT(db_ready());
 	if (argc > 2) {
-		test_load(atoi(argv[3]), argc > 4 ? argv[4] : NULL);
+		test_load((int)strtol(argv[3], NULL, 10), argc > 4 ? argv[4] : NULL);
 	} else {
 		test_values();
 		test_one_bad_op_fails_alone(false);
