@@ -31,6 +31,8 @@
 #define PARTS_MOST 10000
 #define OBJECT_NAME_MOST 1024
 #define RESUMES_MOST 4
+/* So often another's write between our look and our put sends us back to look. */
+#define LOOKS_MOST 4
 /* What we sign is dated back by this, for clocks that differ. */
 #define SKEW_S 30
 #define CACHE_SETS 1024
@@ -67,6 +69,7 @@ struct name {
 	char *s;
 	char *upload; /* sweep: its id */
 	int64_t size;
+	int64_t generation; /* 0: not said */
 	bool is_dir;
 };
 
@@ -95,6 +98,8 @@ struct job {
 	char *type;
 	int64_t given;
 	bool streaming, ended, held, overwrite;
+	int64_t over; /* the generation that an overwriting put replaces; 0: whatever is there */
+	int looks;
 	int64_t replaced;
 	/* lists */
 	struct name *names;
@@ -814,7 +819,8 @@ small_again(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (a->status == 404) {
 		/* It went away between the two. */
-		j->overwrite = true;
+		j->overwrite = j->looks >= LOOKS_MOST;
+		j->over = 0;
 		with_token(j, small_go);
 		return;
 	}
@@ -829,13 +835,16 @@ small_again(void *user, struct out_call *call, const struct out_answer *a)
 		put_stored(j, st.size);
 		return;
 	}
+	/* Only what was seen is replaced, so a repeat after a lost answer cannot undo another's write. Where others write all the time, the last one wins in the end. */
 	j->overwrite = true;
+	j->over = j->looks < LOOKS_MOST ? (int64_t)st.generation : 0;
 	with_token(j, small_go);
 }
 
 static void
 small_look(struct job *j)
 {
+	j->looks++;
 	j->call = look(j, small_again);
 }
 
@@ -852,7 +861,7 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 		put_stored(j, (int64_t)j->small.n);
 		return;
 	}
-	if (a->status == 412 && !j->overwrite) {
+	if (a->status == 412 && (!j->overwrite || j->over != 0)) {
 		with_token(j, small_look);
 		return;
 	}
@@ -868,15 +877,17 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 static void
 small_go(struct job *j)
 {
-	struct ask a = { .method = "PUT", .object = j->object, .body = buf_view(&j->small), .has_body = true, .repeat = true, .done = small_answered };
-	char hash[24];
+	struct ask a = { .method = "PUT", .object = j->object, .body = buf_view(&j->small), .has_body = true, .repeat = !j->overwrite || j->over != 0, .done = small_answered };
+	char hash[24], generation[32];
 
 	crc_text(j->crc, hash);
 	ask_header(&a, "Content-Type", text_from(j->type));
 	ask_header(&a, "Cache-Control", TEXT(CACHE_CONTROL));
 	ask_header(&a, "x-goog-hash", text_from(hash));
-	if (!j->overwrite)
-		ask_header(&a, "x-goog-if-generation-match", TEXT("0"));
+	if (a.repeat) {
+		snprintf(generation, sizeof(generation), "%lld", (long long)(j->overwrite ? j->over : 0));
+		ask_header(&a, "x-goog-if-generation-match", text_from(generation));
+	}
 	j->call = ask_send(j, &a);
 }
 
@@ -1054,7 +1065,7 @@ gcs_abort(struct store_op *op)
 /* ---- lists ---- */
 
 static void
-name_add(struct job *j, struct text name, bool is_dir, int64_t size)
+name_add(struct job *j, struct text name, bool is_dir, int64_t size, int64_t generation)
 {
 	if (j->name_count == j->name_cap) {
 		j->name_cap = j->name_cap == 0 ? 64 : j->name_cap * 2;
@@ -1066,6 +1077,7 @@ name_add(struct job *j, struct text name, bool is_dir, int64_t size)
 	j->names[j->name_count].upload = NULL;
 	j->names[j->name_count].is_dir = is_dir;
 	j->names[j->name_count].size = size;
+	j->names[j->name_count].generation = generation;
 	j->name_count++;
 }
 
@@ -1076,27 +1088,29 @@ page_read(struct job *j, struct text body, bool keep)
 	struct arena *arena = arena_new();
 	struct text inner, next;
 	size_t at = 0, prefix = strlen(j->object);
-	int64_t size;
+	int64_t size, generation;
 
 	while (xml_next(body, &at, "Contents", &inner)) {
 		struct text key = xml_value(arena, inner, "Key");
 
 		if (!text_int(xml_value(arena, inner, "Size"), &size))
 			size = 0;
+		if (!text_int(xml_value(arena, inner, "Generation"), &generation))
+			generation = 0;
 		/* The object "folder/" that some tools make is the folder itself. */
 		if (key.n < prefix || (key.n == prefix && !j->recursive))
 			continue;
 		j->bytes += size;
 		j->objects++;
 		if (keep)
-			name_add(j, j->recursive ? key : text_skip(key, prefix), false, size);
+			name_add(j, j->recursive ? key : text_skip(key, prefix), false, size, generation);
 	}
 	at = 0;
 	while (xml_next(body, &at, "CommonPrefixes", &inner)) {
 		struct text key = xml_value(arena, inner, "Prefix");
 
 		if (keep && key.n > prefix + 1 && key.s[key.n - 1] == '/')
-			name_add(j, (struct text){ key.s + prefix, key.n - prefix - 1 }, true, 0);
+			name_add(j, (struct text){ key.s + prefix, key.n - prefix - 1 }, true, 0, 0);
 	}
 	j->page.n = 0;
 	next = xml_value(arena, body, "NextContinuationToken");
@@ -1242,6 +1256,23 @@ static void remove_page_go(struct job *);
 
 static void deletes_send(struct job *);
 
+/* Only the generation that was seen is removed: a repeat after a lost answer leaves alone what was written since. */
+static void
+ask_generation(struct ask *a, int64_t generation, char text[32])
+{
+	if (generation == 0)
+		return;
+	snprintf(text, 32, "%lld", (long long)generation);
+	ask_header(a, "x-goog-if-generation-match", text_from(text));
+}
+
+/* 412: another has written it anew meanwhile. */
+static bool
+gone(int status)
+{
+	return status == 404 || status == 412 || (status >= 200 && status < 300);
+}
+
 static void
 deleted(void *user, struct out_call *call, const struct out_answer *a)
 {
@@ -1260,10 +1291,10 @@ deleted(void *user, struct out_call *call, const struct out_answer *a)
 		j->next_delete = j->name_count;
 		j->more = true;
 		j->page.n = 0;
-	} else if (a->status != 404 && (a->status < 200 || a->status >= 300)) {
+	} else if (!gone(a->status)) {
 		refused(j, a, "storage.objects.delete");
 		return;
-	} else if (a->status != 404) {
+	} else if (a->status != 404 && a->status != 412) {
 		j->bytes += f->size;
 		j->objects++;
 	}
@@ -1290,6 +1321,7 @@ deletes_send(struct job *j)
 		struct flight *f = &j->flights[i];
 		struct name *name = &j->names[j->next_delete];
 		struct ask a = { .method = "DELETE", .object = name->s, .repeat = true, .done = deleted, .user = f };
+		char generation[32];
 
 		if (f->call != NULL)
 			continue;
@@ -1297,6 +1329,7 @@ deletes_send(struct job *j)
 		f->job = j;
 		f->size = name->size;
 		cache_drop(j->gcs, name->s);
+		ask_generation(&a, name->generation, generation);
 		f->call = ask_send(j, &a);
 	}
 }
@@ -1341,12 +1374,12 @@ remove_single_gone(void *user, struct out_call *call, const struct out_answer *a
 
 	(void)call;
 	j->call = NULL;
-	if (a->status != 404 && (a->status < 200 || a->status >= 300)) {
+	if (!gone(a->status)) {
 		if (!renewed(j, a))
 			refused(j, a, "storage.objects.delete");
 		return;
 	}
-	if (a->status != 404) {
+	if (a->status != 404 && a->status != 412) {
 		j->bytes = j->total;
 		j->objects = 1;
 	}
@@ -1359,8 +1392,10 @@ static void
 remove_single_go(struct job *j)
 {
 	struct ask a = { .method = "DELETE", .object = j->object, .repeat = true, .done = remove_single_gone };
+	char generation[32];
 
 	cache_drop(j->gcs, j->object);
+	ask_generation(&a, (int64_t)j->op->stat.generation, generation);
 	j->call = ask_send(j, &a);
 }
 
@@ -1374,6 +1409,7 @@ remove_looked(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (a->status == 200) {
 		stat_read(call, &st);
+		j->op->stat = st;
 		j->total = st.size > 0 ? st.size : 0;
 		with_token(j, remove_single_go);
 	} else if (a->status == 404) {
@@ -2066,7 +2102,7 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 
 		if (key.n == 0 || id.n == 0 || strptime(text_z(j->op->arena, begun), "%Y-%m-%dT%H:%M:%S", &tm) == NULL || (int64_t)timegm(&tm) >= j->begun_s)
 			continue;
-		name_add(j, key, false, 0);
+		name_add(j, key, false, 0, 0);
 		j->names[j->name_count - 1].upload = strndup(id.s, id.n);
 	}
 	if (j->ended) {

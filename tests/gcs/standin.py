@@ -140,6 +140,15 @@ class State:
             self.count += 1
             return int(self.now() * 1000) * 1000 + self.count
 
+    def put_bytes(self, bucket, name, data):
+        """An object as another's tool would write it now."""
+        fd, path = tempfile.mkstemp(dir=self.folder)
+        with os.fdopen(fd, "wb") as f:
+            f.write(data)
+        o = Object(path, len(data), crc32c(0, data), hashlib.md5(data).hexdigest(), {}, self.next(), self.now())
+        with self.lock:
+            self.objects[(bucket, name)] = o
+
     def token(self, life=3600):
         with self.lock:
             t = "ya29.%s" % base64.urlsafe_b64encode(os.urandom(24)).decode()
@@ -217,7 +226,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def take_fault(self):
         with self.state.lock:
             for f in self.state.faults:
-                if f["n"] > 0 and f.get("method", self.command) == self.command and f.get("match", "") in self.path:
+                if f["n"] > 0 and f.get("method", self.command) == self.command and f.get("match", "") in self.path and f.get("mark", "") in self.path:
                     f["n"] -= 1
                     self.fault = f
                     break
@@ -573,9 +582,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(400, "KeyTooLongError")
         self.need("storage.objects.create")
         exists = (bucket, name) in self.state.objects
-        condition = self.headers.get("x-goog-if-generation-match")
-        if condition == "0" and exists:
-            raise Refused(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
+        self.check_generation(bucket, name)
         if exists:
             self.need("storage.objects.delete")
         o = self.keep(bucket, name, self.pieces(), self.headers)
@@ -633,9 +640,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.state.stats["signed_out" if self.signed else "token_out"] += len(data)
         return self.wfile.flush()
 
+    def check_generation(self, bucket, name):
+        condition, o = self.headers.get("x-goog-if-generation-match"), self.state.objects.get((bucket, name))
+        if condition is not None and condition != str(o.generation if o else 0):
+            raise Refused(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
+
     def delete(self, bucket, name):
         self.need("storage.objects.delete")
         self.find(bucket, name)
+        self.check_generation(bucket, name)
         with self.state.lock:
             o = self.state.objects.pop((bucket, name), None)
         if o:
