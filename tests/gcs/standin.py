@@ -523,7 +523,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if rest == "o":
             self.need("storage.objects.list")
             prefix = self.query.get("prefix", "")
-            return self.answer_json({"items": [{"name": n, "size": str(o.size)} for (b, n), o in sorted(self.state.objects.items()) if b == bucket and n.startswith(prefix)]})
+            return self.answer_json({"items": [{"name": n, "size": str(o.size)} for n, o in self.listing(bucket, prefix)]})
         name = rest[2:]
         if self.command == "DELETE":
             return self.delete(bucket, name)
@@ -533,8 +533,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # -- objects
 
+    # Where objects lie: these five are all that a front for another emulator (front.py) has to do otherwise.
+
+    def lookup(self, bucket, name):
+        return self.state.objects.get((bucket, name))
+
+    def listing(self, bucket, prefix):
+        with self.state.lock:
+            return sorted((n, o) for (b, n), o in self.state.objects.items() if b == bucket and n.startswith(prefix))
+
+    def opened(self, o, begin):
+        f = open(o.path, "rb")
+        f.seek(begin)
+        return f
+
+    def replace(self, bucket, name, o):
+        with self.state.lock:
+            old = self.state.objects.get((bucket, name))
+            self.state.objects[(bucket, name)] = o
+        if old:
+            os.unlink(old.path)
+
+    def forget(self, bucket, name):
+        with self.state.lock:
+            o = self.state.objects.pop((bucket, name), None)
+        if o:
+            os.unlink(o.path)
+
     def find(self, bucket, name):
-        o = self.state.objects.get((bucket, name))
+        o = self.lookup(bucket, name)
         if o is None or self.query.get("generation", str(o.generation)) != str(o.generation):
             raise Refused(404, "NoSuchKey", "The specified key does not exist.")
         return o
@@ -570,18 +597,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.replace(bucket, name, o)
         return o
 
-    def replace(self, bucket, name, o):
-        with self.state.lock:
-            old = self.state.objects.get((bucket, name))
-            self.state.objects[(bucket, name)] = o
-        if old:
-            os.unlink(old.path)
-
     def put(self, bucket, name):
         if len(name.encode()) > 1024:
             raise Refused(400, "KeyTooLongError")
         self.need("storage.objects.create")
-        exists = (bucket, name) in self.state.objects
+        exists = self.lookup(bucket, name)
         self.check_generation(bucket, name)
         if exists:
             self.need("storage.objects.delete")
@@ -601,7 +621,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if parameter in self.query:
                 headers.append((parameter[9:].title(), self.query[parameter]))
         if o.encoding == "gzip" and "gzip" not in self.headers.get("Accept-Encoding", "") and "no-transform" not in (o.cache or ""):
-            data = gzip.decompress(open(o.path, "rb").read())
+            with self.opened(o, 0) as f:
+                data = gzip.decompress(f.read())
             return self.answer(200, data, o.type, headers)
         if o.encoding:
             headers.append(("Content-Encoding", o.encoding))
@@ -626,8 +647,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return self.wfile.flush()
         sent = 0
-        with open(o.path, "rb") as f:
-            f.seek(begin)
+        with self.opened(o, begin) as f:
             while sent < end - begin:
                 data = f.read(min(1 << 20, end - begin - sent))
                 if self.fault and sent + len(data) > self.fault.get("drop_after", 1 << 62):
@@ -641,7 +661,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.wfile.flush()
 
     def check_generation(self, bucket, name):
-        condition, o = self.headers.get("x-goog-if-generation-match"), self.state.objects.get((bucket, name))
+        condition, o = self.headers.get("x-goog-if-generation-match"), self.lookup(bucket, name)
         if condition is not None and condition != str(o.generation if o else 0):
             raise Refused(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
 
@@ -649,10 +669,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.need("storage.objects.delete")
         self.find(bucket, name)
         self.check_generation(bucket, name)
-        with self.state.lock:
-            o = self.state.objects.pop((bucket, name), None)
-        if o:
-            os.unlink(o.path)
+        self.forget(bucket, name)
         self.answer(204)
 
     def list_xml(self, bucket):
@@ -667,9 +684,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         most = min(int(self.query.get("max-keys", 1000)), self.state.page_most)
         after = base64.urlsafe_b64decode(self.query.get("continuation-token", "")).decode()
         rows, seen, last, more = [], set(), "", False
-        with self.state.lock:
-            names = sorted((n, o) for (b, n), o in self.state.objects.items() if b == bucket and n.startswith(prefix))
-        for name, o in names:
+        for name, o in self.listing(bucket, prefix):
             cut = name.find(delimiter, len(prefix)) if delimiter else -1
             item = name[:cut + 1] if cut >= 0 else name
             if item in seen or (after and item <= after):
@@ -729,7 +744,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def upload_complete(self, bucket, name, upload_id):
         self.need("storage.objects.create")
-        if (bucket, name) in self.state.objects:
+        if self.lookup(bucket, name):
             self.need("storage.objects.delete")
         u = self.upload(bucket, name, upload_id)
         asked = [(int(n), e.replace("&quot;", '"').strip('"')) for n, e in re.findall(r"<Part>\s*<PartNumber>(\d+)</PartNumber>\s*<ETag>(.*?)</ETag>\s*</Part>", self.body().decode(), re.S)]
@@ -779,11 +794,11 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def serve(port=0, key=None, hmac_keys=None, folder=None):
+def serve(port=0, key=None, hmac_keys=None, folder=None, handler=Handler):
     """Starts the stand-in in threads of this process; returns (server, state)."""
     key = key or os.path.join(HERE, "vectors", "test_service_account.not-a-test.json")
     state = State(key, hmac_keys or {"GOOGTEST": "hmac-secret"}, folder or tempfile.mkdtemp(prefix="tallyd-bucket-"))
-    server = Server(("127.0.0.1", port), type("BoundHandler", (Handler,), {"state": state}))
+    server = Server(("127.0.0.1", port), type("BoundHandler", (handler,), {"state": state}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, state
 

@@ -24,8 +24,8 @@ VIEWER_CREATOR = ["storage.objects.get", "storage.objects.list", "storage.object
 
 
 class Bucket:
-    def __init__(self):
-        self.server, self.state = standin.serve()
+    def __init__(self, serve=standin.serve):
+        self.server, self.state = serve()
         self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
         self.env = {"STORAGE_EMULATOR_HOST": self.url, "TALLYD_TOKEN_URI": self.url + "/token", "TALLYD_IAM_ENDPOINT": self.url, "GOOGLE_APPLICATION_CREDENTIALS": KEY}
 
