@@ -1102,6 +1102,26 @@ COMMENT ON COLUMN public.metric_points."timestamp" IS 'Milliseconds since 1970.'
 
 COMMENT ON COLUMN public.metric_points.value IS 'The value.';
 
+CREATE TABLE public.model_usage (
+    model bigint NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    files bigint DEFAULT 0 NOT NULL,
+    approximate boolean DEFAULT false NOT NULL,
+    updated_time bigint NOT NULL
+);
+
+COMMENT ON TABLE public.model_usage IS 'Bytes and files of each logged model''s artifacts, counted at each upload and deletion.';
+
+COMMENT ON COLUMN public.model_usage.model IS 'logged_models.id.';
+
+COMMENT ON COLUMN public.model_usage.bytes IS 'Stored bytes.';
+
+COMMENT ON COLUMN public.model_usage.files IS 'Files.';
+
+COMMENT ON COLUMN public.model_usage.approximate IS 'True when a client may have written without the server''s knowledge.';
+
+COMMENT ON COLUMN public.model_usage.updated_time IS 'Milliseconds since 1970.';
+
 CREATE TABLE public.params (
     run bigint NOT NULL,
     key_id integer NOT NULL,
@@ -1422,6 +1442,9 @@ ALTER TABLE ONLY public.metric_chunks
 
 ALTER TABLE ONLY public.metrics
     ADD CONSTRAINT metrics_pkey PRIMARY KEY (run, key_id, step, "timestamp", value);
+
+ALTER TABLE ONLY public.model_usage
+    ADD CONSTRAINT model_usage_pkey PRIMARY KEY (model);
 
 ALTER TABLE ONLY public.model_version_tags
     ADD CONSTRAINT model_version_tags_pkey PRIMARY KEY (model, version, key);

@@ -29,36 +29,40 @@ used_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 
 	(void)result;
 	if (outcome != DB_OK)
-		log_warn("artifacts: the usage of a run was not counted");
+		log_warn("artifacts: what a run or model uses was not counted");
 	arena_free(u->arena);
 }
 
-/* "7/<run>/artifacts/...": the run is the second segment. Answers do not wait for this. */
+/* "7/<run>/artifacts/..." or "7/models/<model>/artifacts/...": whose bytes they are. Answers do not wait for this. */
 static void
 count_usage(struct artifact *a, int64_t bytes, int64_t files, bool approximate)
 {
-	struct text key = a->key, run;
+	struct text key = a->key, owner;
 	size_t slash = text_find(key, '/');
 	struct arena *arena;
 	struct db_param *p;
 	struct used *u;
+	bool model;
 
 	if (slash >= key.n || (bytes == 0 && files == 0))
 		return;
 	key = text_skip(key, slash + 1);
-	run = (struct text){ key.s, text_find(key, '/') };
-	if (run.n == key.n || text_is(run, "models"))
+	model = text_starts(key, "models/");
+	if (model)
+		key = text_skip(key, 7);
+	owner = (struct text){ key.s, text_find(key, '/') };
+	if (owner.n == key.n)
 		return;
 	arena = arena_new();
 	u = ARENA_NEW(arena, struct used);
 	u->arena = arena;
 	p = arena_array(arena, 5, sizeof(*p));
-	p[0] = db_p_text(arena, text_copy(arena, run));
+	p[0] = db_p_text(arena, text_copy(arena, owner));
 	p[1] = db_p_int8(arena, bytes);
 	p[2] = db_p_int8(arena, files);
 	p[3] = db_p_bool(arena, approximate);
 	p[4] = db_p_int8(arena, a->call->now_ms);
-	u->op = (struct db_op){ .statement = SQL_artifact_used, .params = p, .param_count = 5, .order = text_copy(arena, run), .done = used_done, .user = u };
+	u->op = (struct db_op){ .statement = model ? SQL_artifact_model_used : SQL_artifact_used, .params = p, .param_count = 5, .order = text_copy(arena, owner), .done = used_done, .user = u };
 	db_write(&u->op);
 }
 

@@ -9,3 +9,15 @@ select r.id, greatest($2::bigint, 0), greatest($3::bigint, 0), $4::boolean, $5::
      , files = greatest(u.files + $3::bigint, 0)
      , approximate = u.approximate or $4::boolean
      , updated_time = excluded.updated_time;
+
+-- name: artifact_model_used
+-- The same of a logged model: $1 its id.
+insert into model_usage as u (model, bytes, files, approximate, updated_time)
+select l.id, greatest($2::bigint, 0), greatest($3::bigint, 0), $4::boolean, $5::bigint
+  from logged_models l
+ where l.model_id = $1::text
+    on conflict (model) do update
+   set bytes = greatest(u.bytes + $2::bigint, 0)
+     , files = greatest(u.files + $3::bigint, 0)
+     , approximate = u.approximate or $4::boolean
+     , updated_time = excluded.updated_time;

@@ -76,7 +76,11 @@ select l.id
    for update of l;
 
 -- name: gc_model_delete
-delete from logged_models l where l.id = $1::bigint;
+with gone as (
+    delete from logged_models l where l.id = $1::bigint returning l.id
+  )
+, d1 as (delete from model_usage x using gone g where x.model = g.id)
+select count(*) from gone;
 
 -- name: gc_experiments
 -- Experiments deleted before $1 that hold nothing any more; $2 true: delete them.

@@ -297,7 +297,11 @@ select l.model_id
      , report.instant(l.creation_time) as created_at
      , report.instant(l.last_update_time) as updated_at
      , l.artifact_uri
-  from public.logged_models l;
+     , coalesce(u.bytes, 0) as bytes
+     , coalesce(u.files, 0) as files
+     , coalesce(u.approximate, false) as approximate
+  from public.logged_models l
+  left join public.model_usage u on u.model = l.id;
 comment on view report.logged_models is 'One row a model logged by a client of MLflow 3, registered or not.';
 comment on column report.logged_models.model_id is 'Its id.';
 comment on column report.logged_models.experiment_id is 'Its experiment.';
@@ -309,6 +313,9 @@ comment on column report.logged_models.run_id is 'Run that made it, when known.'
 comment on column report.logged_models.created_at is 'When it was made.';
 comment on column report.logged_models.updated_at is 'When it was last changed.';
 comment on column report.logged_models.artifact_uri is 'Where its files lie.';
+comment on column report.logged_models.bytes is 'Stored bytes; 0 when nothing was counted: files uploaded before the server counted them, or straight to a bucket of the client''s.';
+comment on column report.logged_models.files is 'Stored files.';
+comment on column report.logged_models.approximate is 'True when a client may have written to the bucket without the server''s knowledge.';
 
 create or replace view report.datasets as
 select d.id as dataset_id
@@ -369,6 +376,7 @@ select r.run_id
      , a.files
      , a.approximate
      , report.instant(a.updated_time) as updated_at
+     , case when r.user_id <> '' then r.user_id else (select u.value from public.tags u where u.run = r.id and u.key_id = 2) end as user_name
   from public.artifact_usage a
   join public.runs r on r.id = a.run
   join public.experiments e on e.id = r.experiment_id;
@@ -382,6 +390,7 @@ comment on column report.artifact_usage.bytes is 'Stored bytes.';
 comment on column report.artifact_usage.files is 'Stored files.';
 comment on column report.artifact_usage.approximate is 'True when a client may have written to the bucket without the server''s knowledge.';
 comment on column report.artifact_usage.updated_at is 'When it was last counted.';
+comment on column report.artifact_usage.user_name is 'User of the run, as the client said it.';
 
 create or replace view report.user_activity as
 select case when r.user_id <> '' then r.user_id else (select u.value from public.tags u where u.run = r.id and u.key_id = 2) end as user_name
@@ -416,6 +425,9 @@ select e.id as experiment_id
      , coalesce(s.bytes, 0) as bytes
      , case when e.deleted_time is null then coalesce(s.deleted_bytes, 0) else coalesce(s.bytes - s.restored_bytes, 0) end as deleted_bytes
      , coalesce(s.approximate, false) as approximate
+     , coalesce(m.models, 0) as models
+     , coalesce(m.files, 0) as model_files
+     , coalesce(m.bytes, 0) as model_bytes
   from public.experiments e
   left join (
          select r.experiment_id
@@ -428,14 +440,69 @@ select e.id as experiment_id
            from public.artifact_usage a
            join public.runs r on r.id = a.run
           group by r.experiment_id
-       ) s on s.experiment_id = e.id;
-comment on view report.storage_by_experiment is 'One row an experiment with the bytes of its runs'' artifacts.';
+       ) s on s.experiment_id = e.id
+  left join (
+         select l.experiment_id
+              , count(*) as models
+              , sum(u.files)::bigint as files
+              , sum(u.bytes)::bigint as bytes
+           from public.model_usage u
+           join public.logged_models l on l.id = u.model
+          group by l.experiment_id
+       ) m on m.experiment_id = e.id;
+comment on view report.storage_by_experiment is 'One row an experiment with the bytes of its runs'' artifacts and of its logged models.';
 comment on column report.storage_by_experiment.experiment_id is 'The experiment.';
 comment on column report.storage_by_experiment.experiment is 'Its name.';
 comment on column report.storage_by_experiment.team is 'First part of the name, up to the first slash.';
 comment on column report.storage_by_experiment.lifecycle_stage is 'active or deleted.';
 comment on column report.storage_by_experiment.runs is 'Runs that have artifacts.';
 comment on column report.storage_by_experiment.files is 'Stored files.';
-comment on column report.storage_by_experiment.bytes is 'Stored bytes, deleted runs included.';
+comment on column report.storage_by_experiment.bytes is 'Stored bytes of runs, deleted ones included; those of logged models are in model_bytes.';
 comment on column report.storage_by_experiment.deleted_bytes is 'Of these: bytes of deleted runs, freed by tallyd gc.';
 comment on column report.storage_by_experiment.approximate is 'True when at least one run''s bytes are approximate.';
+comment on column report.storage_by_experiment.models is 'Logged models that have files.';
+comment on column report.storage_by_experiment.model_files is 'Stored files of logged models, which lie beside the runs.';
+comment on column report.storage_by_experiment.model_bytes is 'Stored bytes of logged models, deleted ones included; not part of bytes.';
+
+create or replace view report.storage_by_user as
+select o.user_name
+     , count(*) filter (where o.is_run) as runs
+     , coalesce(sum(o.files) filter (where o.is_run), 0)::bigint as files
+     , coalesce(sum(o.bytes) filter (where o.is_run), 0)::bigint as bytes
+     , coalesce(sum(o.bytes) filter (where o.is_run and o.deleted), 0)::bigint as deleted_bytes
+     , count(*) filter (where not o.is_run) as models
+     , coalesce(sum(o.files) filter (where not o.is_run), 0)::bigint as model_files
+     , coalesce(sum(o.bytes) filter (where not o.is_run), 0)::bigint as model_bytes
+     , bool_or(o.approximate) as approximate
+  from (
+         select case when r.user_id <> '' then r.user_id else (select t.value from public.tags t where t.run = r.id and t.key_id = 2) end as user_name
+              , true as is_run
+              , (r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null)) as deleted
+              , a.files
+              , a.bytes
+              , a.approximate
+           from public.artifact_usage a
+           join public.runs r on r.id = a.run
+           join public.experiments e on e.id = r.experiment_id
+          union all
+         select case when r.user_id <> '' then r.user_id else (select t.value from public.tags t where t.run = r.id and t.key_id = 2) end
+              , false
+              , l.deleted_time is not null
+              , u.files
+              , u.bytes
+              , u.approximate
+           from public.model_usage u
+           join public.logged_models l on l.id = u.model
+           left join public.runs r on r.run_id = l.source_run_id
+       ) o
+ group by o.user_name;
+comment on view report.storage_by_user is 'One row a user with the bytes of the user''s runs and of the models logged by them.';
+comment on column report.storage_by_user.user_name is 'User as the client said it; null for models whose run is unknown.';
+comment on column report.storage_by_user.runs is 'Runs that have artifacts.';
+comment on column report.storage_by_user.files is 'Stored files of runs.';
+comment on column report.storage_by_user.bytes is 'Stored bytes of runs, deleted ones included.';
+comment on column report.storage_by_user.deleted_bytes is 'Of these: bytes of deleted runs, freed by tallyd gc.';
+comment on column report.storage_by_user.models is 'Logged models that have files.';
+comment on column report.storage_by_user.model_files is 'Stored files of logged models.';
+comment on column report.storage_by_user.model_bytes is 'Stored bytes of logged models, deleted ones included; not part of bytes.';
+comment on column report.storage_by_user.approximate is 'True when at least one run''s or model''s bytes are approximate.';

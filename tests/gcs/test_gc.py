@@ -2,6 +2,7 @@
 import subprocess
 
 import harness
+import psycopg2
 import pytest
 import requests
 
@@ -43,6 +44,31 @@ def test_gc_removes_deleted_runs_with_their_files(server):
     assert get(server, kept_root + "/a/f").content == b"12345" and server.api("GET", "runs/get?run_id=" + kept["run_id"]).status == 200
     status, said = gc(server, "--older-than", "0s")
     assert status == 0 and "removed: 0 runs" in said and "orphan" not in said, said
+
+
+def test_usage_of_runs_and_logged_models_is_counted(server):
+    run, root = new_run(server)
+    made = server.api("POST", "logged-models", {"experiment_id": run["experiment_id"], "name": "m", "source_run_id": run["run_id"]}).json()["model"]["info"]
+    folder = "%s/models/%s/artifacts" % (run["experiment_id"], made["model_id"])
+    put(server, root + "/f", b"12345")
+    put(server, folder + "/MLmodel", b"1234567")
+    put(server, folder + "/data/model.bin", b"123")
+    put(server, folder + "/data/model.bin", b"1")
+
+    def counted():
+        with psycopg2.connect(server.database) as connection, connection.cursor() as cursor:
+            cursor.execute("select bytes, files from report.artifact_usage where run_id = %s union all select bytes, files from report.logged_models where model_id = %s", (run["run_id"], made["model_id"]))
+            return cursor.fetchall()
+
+    assert harness.await_true(lambda: counted() == [(5, 1), (8, 2)], 10), counted()
+    assert requests.delete(at(server, folder + "/data"), timeout=30).status_code == 200
+    assert harness.await_true(lambda: counted() == [(5, 1), (7, 1)], 10), counted()
+    assert server.api("DELETE", "logged-models/" + made["model_id"]).status == 200
+    status, said = gc(server, "--older-than", "0s")
+    assert status == 0 and "removed model %s: 1 files, 7 bytes" % made["model_id"] in said, said
+    with psycopg2.connect(server.database) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from model_usage")
+        assert cursor.fetchall() == [(0,)]
 
 
 def test_gc_removes_empty_experiments_and_keeps_what_a_version_needs(server):

@@ -76,8 +76,8 @@ select run, key_id, step, timestamp, value
   from points
  where run % 2 = 0;
 
-insert into metric_chunks (run, key_id, chunk, points, first_step, last_step, step_by, first_timestamp, timestamp_deltas, values)
-select run, key_id, 0, count(*), min(step), max(step), 1, min(timestamp)
+insert into metric_chunks (run, key_id, chunk, points, first_step, last_step, step_by, first_timestamp, last_timestamp, timestamp_deltas, values)
+select run, key_id, 0, count(*), min(step), max(step), 1, min(timestamp), max(timestamp)
      , array_agg(case when step = 0 then 0 else 1000 end order by step)
      , array_agg(value order by step)
   from points
@@ -120,3 +120,8 @@ insert into logged_models (model_id, experiment_id, name, artifact_uri, status, 
 select 'm-' || run_id, experiment_id, 'model', format('mlflow-artifacts:/%s/models/m-%s/artifacts', experiment_id, run_id), 2, run_id, start_time, start_time
   from made
  where id % 10 = 0;
+insert into model_usage (model, bytes, files, approximate, updated_time)
+select l.id, 2000 + m.id % 100, 3, m.id % 200 = 0, now
+  from made m
+  join logged_models l on l.model_id = 'm-' || m.run_id
+ where m.id % 20 = 0;

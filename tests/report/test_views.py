@@ -15,7 +15,7 @@ from conftest import RUNS, SQL, apply_files, connect, rows
 
 EXAMPLES = sorted((SQL / "report/examples").glob("*.sql"))
 DASHBOARD = SQL.parent / "deploy/grafana/tallyd.json"
-VIEWS = ["artifact_usage", "datasets", "experiment_tags", "experiments", "logged_models", "metric_history", "metrics", "model_versions", "models", "params", "run_datasets", "runs", "storage_by_experiment", "tags", "user_activity"]
+VIEWS = ["artifact_usage", "datasets", "experiment_tags", "experiments", "logged_models", "metric_history", "metrics", "model_versions", "models", "params", "run_datasets", "runs", "storage_by_experiment", "storage_by_user", "tags", "user_activity"]
 
 # The fixture's formulas, once more in Python.
 
@@ -162,6 +162,27 @@ def test_storage(reporter):
     for e, r, f, b, d, a in rows(reporter, "select experiment_id, runs, files, bytes, deleted_bytes, approximate from storage_by_experiment"):
         assert (r, f, b, d, a) == (runs[e], files[e], size[e], gone[e], rough[e] > 0), e
     assert rows(reporter, "select sum(bytes), count(*) filter (where lifecycle_stage = 'deleted') from artifact_usage") == [(sum(size.values()), sum(deleted(i) for i in numbers() if i % 2 == 0))]
+
+
+def test_storage_by_user_and_model(reporter):
+    want = collections.defaultdict(collections.Counter)
+    models = collections.Counter()
+    for i in numbers():
+        if i % 2 == 0:
+            b = 1000000 + i % 1000 * 1000
+            want[f"user{i % 17}"].update(runs=1, files=5, bytes=b, deleted=b if deleted(i) else 0, rough=i % 500 == 0)
+        if i % 20 == 0:
+            want[f"user{i % 17}"].update(models=1, model_files=3, model_bytes=2000 + i % 100, rough=i % 200 == 0)
+            models[i % 50] += 2000 + i % 100
+    got = rows(reporter, "select user_name, runs, files, bytes, deleted_bytes, models, model_files, model_bytes, approximate from storage_by_user")
+    assert len(got) == len(want)
+    for user, *values in got:
+        w = want[user]
+        assert values == [w["runs"], w["files"], w["bytes"], w["deleted"], w["models"], w["model_files"], w["model_bytes"], w["rough"] > 0], user
+    assert dict(rows(reporter, "select experiment_id, model_bytes from storage_by_experiment where models > 0")) == models
+    assert rows(reporter, "select bytes, files, approximate from logged_models where run_id = %s", run_id(40)) == [(2040, 3, False)]
+    assert rows(reporter, "select bytes, files from logged_models where run_id = %s", run_id(10)) == [(0, 0)]
+    assert rows(reporter, "select user_name from artifact_usage where run_id = %s", run_id(8)) == [("user8",)]
 
 
 def test_datasets(reporter, midnight):
