@@ -738,6 +738,7 @@ begin
   end if;
   v_done := settle(null, interval '30 seconds');
   delete from repeats r where r.key in (select x.key from repeats x where x.created_at < now() - interval '10 minutes' order by x.created_at limit 1000);
+  v_done := v_done + seal_look();
   loop
     v_slice := seal_slice(interval '15 minutes');
     exit when v_slice = 0;
@@ -762,83 +763,418 @@ CREATE FUNCTION public.run_rank_of(run_id text) RETURNS bigint
 
 COMMENT ON FUNCTION public.run_rank_of(run_id text) IS 'Order of a run id as a number, kept in runs.run_rank.';
 
-CREATE FUNCTION public.seal_slice(quiet interval) RETURNS bigint
+CREATE FUNCTION public.seal_lock(run bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((79)::bigint << 48) | run);
+
+COMMENT ON FUNCTION public.seal_lock(run bigint) IS 'Key of the advisory lock that sealers of a run hold.';
+
+CREATE FUNCTION public.seal_look() RETURNS bigint
     LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
     AS $$
 declare
-  v_run bigint;
-  v_key integer;
-  v_points bigint;
+  v_inserted bigint := pg_stat_get_tuples_inserted('metrics'::regclass);
+  v_share double precision;
+  v_found bigint;
 begin
-  select q.run into v_run from seal_queue q where q.due <= now() order by q.due limit 1 for update skip locked;
-  if v_run is null then
+  update seal_watch w
+     set seen_at = now()
+       , inserted = v_inserted
+   where w.seen_at < now() - interval '5 seconds'
+     and abs(v_inserted - w.inserted) > 4096;
+  if not found then
     return 0;
   end if;
-  if exists (select from unsettled u where u.run = v_run) then
-    update seal_queue q set due = now() + quiet where q.run = v_run;
-    return -1;
+  v_share := least(1.0, 96.0 * 8192 / greatest(pg_relation_size('metrics'::regclass), 8192));
+  insert into seal_soon (run, key_id)
+  select s.run, s.key_id
+    from (
+           select m.run, m.key_id
+             from metrics m tablesample system (v_share * 100)
+            group by m.run, m.key_id
+           having count(*) >= v_share * 4096
+            order by count(*) desc
+            limit 16
+         ) s
+   where exists (select from metrics m where m.run = s.run and m.key_id = s.key_id offset 8192)
+      on conflict do nothing;
+  get diagnostics v_found = row_count;
+  return v_found;
+end
+$$;
+
+COMMENT ON FUNCTION public.seal_look() IS 'Finds series that have grown long; see the file.';
+
+CREATE FUNCTION public.seal_order(v_run bigint, v_key integer, v_small boolean) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  c record;
+  v_group integer[] := '{}';
+  v_points bigint := 0;
+  v_overlaps boolean := false;
+  v_end_step bigint;
+  v_end_time bigint;
+  v_steps bigint[];
+  v_timestamps bigint[];
+  v_values double precision[];
+begin
+  for c in
+    select x.chunk, x.points, x.first_step, x.first_timestamp, x.last_step, x.last_timestamp
+      from metric_chunks x
+     where x.run = v_run
+       and x.key_id = v_key
+     order by x.first_step, x.first_timestamp, x.chunk
+  loop
+    if v_group <> '{}' and (c.first_step, c.first_timestamp) < (v_end_step, v_end_time) then
+      v_overlaps := true;
+    elsif v_group <> '{}' and (not v_small or v_overlaps or v_points + c.points > 4096) then
+      exit when v_overlaps or cardinality(v_group) > 1;
+      v_group := '{}';
+      v_points := 0;
+    end if;
+    if v_group = '{}' or (c.last_step, c.last_timestamp) > (v_end_step, v_end_time) then
+      v_end_step := c.last_step;
+      v_end_time := c.last_timestamp;
+    end if;
+    v_group := v_group || c.chunk;
+    v_points := v_points + c.points;
+    exit when v_points > 16384;
+  end loop;
+  if cardinality(v_group) < 2 then
+    return 0;
   end if;
-  if not pg_try_advisory_xact_lock(run_lock(v_run)) then
-    update seal_queue q set due = now() + interval '1 minute' where q.run = v_run;
-    return -1;
-  end if;
-  select l.key_id
-    into v_key
-    from latest_metrics l
-   where l.run = v_run
-     and exists (select from metrics m where m.run = v_run and m.key_id = l.key_id offset 63)
-   order by l.key_id
-   limit 1;
-  if v_key is null then
-    delete from seal_queue q where q.run = v_run;
-    return -1;
-  end if;
-  with p as (
-      select m.step, m.timestamp, m.value
-        from metrics m
-       where m.run = v_run
-         and m.key_id = v_key
-       order by m.step, m.timestamp, m.value
-       limit 4096
-    )
-  , d as (
-      select p.*, row_number() over w as i, p.step - lag(p.step) over w as step_by, p.timestamp - lag(p.timestamp) over w as delta
-        from p
-      window w as (order by p.step, p.timestamp, p.value)
-    )
-  , c as (
-      select count(*) as points, min(step) as first_step, max(step) as last_step
-           , case when count(distinct step_by) <= 1 then coalesce(min(step_by), 0) end as step_by
-           , array_agg(step order by i) as steps
-           , min(timestamp) filter (where i = 1) as first_timestamp
-           , coalesce(max(abs(delta)), 0) <= 2147483647 as small
-           , array_agg(coalesce(delta, 0) order by i) as deltas
-           , array_agg(timestamp order by i) as timestamps
-           , array_agg(value order by i) as values
-        from d
-    )
-  , made as (
-      insert into metric_chunks (run, key_id, chunk, points, first_step, last_step, step_by, steps, first_timestamp, timestamp_deltas, timestamps, values)
-      select v_run, v_key, coalesce((select max(x.chunk) + 1 from metric_chunks x where x.run = v_run and x.key_id = v_key), 0)
-           , c.points, c.first_step, c.last_step, c.step_by, case when c.step_by is null then c.steps end
-           , c.first_timestamp, case when c.small then c.deltas::integer[] end, case when not c.small then c.timestamps end, c.values
-        from c
-    )
-  , gone as (
-      delete from metrics m
-       using p
-       where m.run = v_run
-         and m.key_id = v_key
-         and m.step = p.step
-         and m.timestamp = p.timestamp
-         and m.value = p.value
-    )
-  select c.points into v_points from c;
+  select array_agg(p.step), array_agg(p.timestamp), array_agg(p.value)
+    into v_steps, v_timestamps, v_values
+    from (
+           select distinct on (r.step, r.timestamp, r.value) r.step, r.timestamp, r.value
+             from seal_read(v_run, v_key, v_group) r
+            order by r.step, r.timestamp, r.value
+         ) p;
+  delete from metric_chunks x where x.run = v_run and x.key_id = v_key and x.chunk = any (v_group);
+  perform seal_write(v_run, v_key, v_steps, v_timestamps, v_values);
   return v_points;
 end
 $$;
 
+COMMENT ON FUNCTION public.seal_order(v_run bigint, v_key integer, v_small boolean) IS 'Puts a few chunks of a series in order; see the file.';
+
+CREATE FUNCTION public.seal_points(run bigint, key_id integer, steps bigint[], timestamps bigint[], "values" double precision[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_steps bigint[];
+  v_timestamps bigint[];
+  v_values double precision[];
+begin
+  if coalesce(cardinality(seal_points.steps), 0) = 0 then
+    return;
+  end if;
+  perform pg_advisory_xact_lock(seal_lock(seal_points.run));
+  select array_agg(p.step), array_agg(p.time), array_agg(p.value)
+    into v_steps, v_timestamps, v_values
+    from (
+           select distinct on (u.step, u.time, u.value) u.step, u.time, u.value
+             from unnest(seal_points.steps, seal_points.timestamps, seal_points."values") as u(step, time, value)
+            order by u.step, u.time, u.value
+         ) p;
+  if exists (select from metric_chunks c where c.run = seal_points.run and c.key_id = seal_points.key_id and (c.last_step, c.last_timestamp) >= (v_steps[1], v_timestamps[1])) then
+    insert into seal_soon (run, key_id) values (seal_points.run, seal_points.key_id) on conflict do nothing;
+  end if;
+  perform seal_write(seal_points.run, seal_points.key_id, v_steps, v_timestamps, v_values);
+  insert into seal_queue (run, due) values (seal_points.run, now() + interval '15 minutes') on conflict do nothing;
+end
+$$;
+
+COMMENT ON FUNCTION public.seal_points(run bigint, key_id integer, steps bigint[], timestamps bigint[], "values" double precision[]) IS 'Writes points of one series straight into the sealed tier; see the file.';
+
+CREATE FUNCTION public.seal_read(v_run bigint, v_key integer, v_chunks integer[]) RETURNS TABLE(step bigint, "timestamp" bigint, value double precision)
+    LANGUAGE sql STABLE
+    AS $$
+select coalesce(c.steps[p.i], c.first_step + (p.i - 1) * c.step_by)
+     , coalesce(c.timestamps[p.i], p.time)
+     , c.values[p.i]
+  from metric_chunks c
+ cross join lateral (
+         select u.i::integer as i, c.first_timestamp + sum(coalesce(u.delta, 0)) over (order by u.i) as time
+           from unnest(coalesce(c.timestamp_deltas, array_fill(0, array[c.points]))) with ordinality as u(delta, i)
+       ) p
+ where c.run = v_run
+   and c.key_id = v_key
+   and c.chunk = any (v_chunks);
+$$;
+
+COMMENT ON FUNCTION public.seal_read(v_run bigint, v_key integer, v_chunks integer[]) IS 'The points of some chunks of one series.';
+
+CREATE FUNCTION public.seal_slice(quiet interval) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_soon record;
+  v_queue record;
+  v_key integer;
+  v_last integer;
+  v_points bigint := 0;
+begin
+  select s.run, s.key_id into v_soon from seal_soon s limit 1 for update skip locked;
+  if found then
+    perform from runs r where r.id = v_soon.run for key share skip locked;
+    if found and pg_try_advisory_xact_lock(seal_lock(v_soon.run)) then
+      v_points := seal_some(v_soon.run, v_soon.key_id, 4096);
+      if v_points = 0 then
+        v_points := seal_order(v_soon.run, v_soon.key_id, false);
+      end if;
+    end if;
+    if v_points > 0 then
+      return v_points;
+    end if;
+    delete from seal_soon s where s.run = v_soon.run and s.key_id = v_soon.key_id;
+    return -1;
+  end if;
+
+  select q.run, q.key_id, q.found into v_queue from seal_queue q where q.due <= now() order by q.due limit 1 for update skip locked;
+  if not found then
+    return 0;
+  end if;
+  /* A run that tallyd gc holds, or another sealer. */
+  perform from runs r where r.id = v_queue.run for key share skip locked;
+  if not found or not pg_try_advisory_xact_lock(seal_lock(v_queue.run)) then
+    update seal_queue q set due = now() + interval '1 minute' where q.run = v_queue.run;
+    return -1;
+  end if;
+  for v_key in
+    select l.key_id from latest_metrics l where l.run = v_queue.run and l.key_id >= v_queue.key_id order by l.key_id limit 256
+  loop
+    v_last := v_key;
+    if exists (select from metrics m where m.run = v_queue.run and m.key_id = v_key offset 63) then
+      v_points := seal_some(v_queue.run, v_key, 0);
+    else
+      v_points := seal_order(v_queue.run, v_key, true);
+    end if;
+    if v_points > 0 then
+      update seal_queue q set key_id = v_key, found = true where q.run = v_queue.run;
+      return v_points;
+    end if;
+  end loop;
+  if v_last is not null then
+    update seal_queue q set key_id = v_last + 1 where q.run = v_queue.run;
+  elsif v_queue.found then
+    /* What came meanwhile. */
+    update seal_queue q set key_id = 0, found = false, due = now() + quiet where q.run = v_queue.run;
+  else
+    delete from seal_queue q where q.run = v_queue.run;
+  end if;
+  return -1;
+end
+$$;
+
 COMMENT ON FUNCTION public.seal_slice(quiet interval) IS 'Seals one slice of metric history; see the file.';
+
+CREATE FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer) RETURNS bigint
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+  v_least record;
+  v_newest record;
+  v_last record;
+  v_chunk record;
+  v_upto_step bigint := 9223372036854775807;
+  v_upto_time bigint := 9223372036854775807;
+  v_merge integer[] := '{}';
+  v_steps bigint[];
+  v_timestamps bigint[];
+  v_values double precision[];
+begin
+  select m.step, m.timestamp, m.value into v_newest from metrics m where m.run = v_run and m.key_id = v_key order by m.step desc, m.timestamp desc, m.value desc offset v_keep limit 1;
+  if not found then
+    return 0;
+  end if;
+  select m.step, m.timestamp into v_least from metrics m where m.run = v_run and m.key_id = v_key order by m.step, m.timestamp, m.value limit 1;
+  select c.chunk, c.first_step, c.first_timestamp, c.last_step, c.last_timestamp
+    into v_chunk
+    from metric_chunks c
+   where c.run = v_run
+     and c.key_id = v_key
+     and (c.last_step, c.last_timestamp) >= (v_least.step, v_least.timestamp)
+   order by c.last_step, c.last_timestamp
+   limit 1;
+  if not found then
+    null;
+  elsif (v_chunk.first_step, v_chunk.first_timestamp) <= (v_least.step, v_least.timestamp) then
+    v_merge := array[v_chunk.chunk];
+    v_upto_step := v_chunk.last_step;
+    v_upto_time := v_chunk.last_timestamp;
+  elsif v_chunk.first_timestamp > -9223372036854775808 then
+    v_upto_step := v_chunk.first_step;
+    v_upto_time := v_chunk.first_timestamp - 1;
+  else
+    v_upto_step := v_chunk.first_step - 1;
+  end if;
+  select p.step, p.timestamp, p.value, p.n
+    into v_last
+    from (
+           select l.step, l.timestamp, l.value, count(*) over () as n
+             from (
+                    select m.step, m.timestamp, m.value
+                      from metrics m
+                     where m.run = v_run
+                       and m.key_id = v_key
+                       and (m.step, m.timestamp) <= (v_upto_step, v_upto_time)
+                       and (m.step, m.timestamp, m.value) <= (v_newest.step, v_newest.timestamp, v_newest.value)
+                     order by m.step, m.timestamp, m.value
+                     limit 8192
+                  ) l
+         ) p
+   order by p.step desc, p.timestamp desc, p.value desc
+   limit 1;
+  if not found then
+    return 0;
+  end if;
+  if v_merge = '{}' then
+    select c.chunk, c.points
+      into v_chunk
+      from metric_chunks c
+     where c.run = v_run
+       and c.key_id = v_key
+       and (c.last_step, c.last_timestamp) < (v_least.step, v_least.timestamp)
+     order by c.last_step desc, c.last_timestamp desc
+     limit 1;
+    if found and (v_chunk.points < 2048 or v_last.n < 512) then
+      v_merge := array[v_chunk.chunk];
+    end if;
+  end if;
+  with gone as (
+      delete from metrics m
+       where m.run = v_run
+         and m.key_id = v_key
+         and (m.step, m.timestamp, m.value) <= (v_last.step, v_last.timestamp, v_last.value)
+      returning m.step, m.timestamp, m.value
+    )
+  select array_agg(p.step), array_agg(p.timestamp), array_agg(p.value)
+    into v_steps, v_timestamps, v_values
+    from (
+           select distinct on (x.step, x.timestamp, x.value) x.step, x.timestamp, x.value
+             from (
+                    select g.step, g.timestamp, g.value from gone g
+                    union all
+                    select r.step, r.timestamp, r.value from seal_read(v_run, v_key, v_merge) r
+                  ) x
+            order by x.step, x.timestamp, x.value
+         ) p;
+  delete from metric_chunks c where c.run = v_run and c.key_id = v_key and c.chunk = any (v_merge);
+  perform seal_write(v_run, v_key, v_steps, v_timestamps, v_values);
+  return v_last.n;
+end
+$$;
+
+COMMENT ON FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer) IS 'Seals a few thousand hot points of a series; see the file.';
+
+CREATE FUNCTION public.seal_write(v_run bigint, v_key integer, v_steps bigint[], v_timestamps bigint[], v_values double precision[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_all integer := cardinality(v_steps);
+  v_chunks integer := (v_all + 4095) / 4096;
+  v_chunk integer := coalesce((select max(c.chunk) + 1 from metric_chunks c where c.run = v_run and c.key_id = v_key), 0);
+  v_from integer := 1;
+  v_to integer;
+  n integer;
+  s bigint[];
+  t bigint[];
+  v double precision[];
+  v_by bigint;
+  v_deltas bigint[];
+  v_rise boolean;
+  v_wide boolean;
+  v_most bigint;
+  v_least bigint;
+  v_numbers integer;
+  v_minimum double precision;
+  v_maximum double precision;
+  v_blocks boolean;
+begin
+  for i in 1 .. v_chunks loop
+    v_to := (v_all::bigint * i / v_chunks)::integer;
+    s := v_steps[v_from:v_to];
+    t := v_timestamps[v_from:v_to];
+    v := v_values[v_from:v_to];
+    n := v_to - v_from + 1;
+    v_from := v_to + 1;
+
+    /* Differences of 64-bit numbers may not fit: no differences are taken where the extremes are that far apart. */
+    v_by := null;
+    if n = 1 then
+      v_by := 0;
+    elsif s[n]::numeric - s[1] < 4e18 then
+      v_by := s[2] - s[1];
+      if (s[n] - s[1])::numeric <> v_by::numeric * (n - 1)
+        or exists (select from unnest(s[2:n], s[1:n-1]) as u(step, before) where u.step - u.before <> v_by) then
+        v_by := null;
+      end if;
+    end if;
+    select min(u.x), max(u.x) into v_least, v_most from unnest(t) as u(x);
+    v_wide := v_most::numeric - v_least > 4e18;
+    if v_wide then
+      select bool_and(u.x >= u.before) into v_rise from unnest(t, t[1] || t) as u(x, before) where u.x is not null;
+    else
+      select array_agg(u.x - u.before), min(u.x - u.before) >= 0, max(abs(u.x - u.before)) > 2147483647
+        into v_deltas, v_rise, v_wide
+        from unnest(t, t[1] || t) as u(x, before)
+       where u.x is not null;
+    end if;
+
+    /* NaN is PostgreSQL's largest value. Sums stay clear of overflow; where a NaN is among points of one step and time, readers order it otherwise (MLflow's NaN is a 0): no blocks in either case. */
+    select count(*) filter (where u.x <> 'NaN'), min(u.x) filter (where u.x <> 'NaN'), max(u.x) filter (where u.x <> 'NaN') into v_numbers, v_minimum, v_maximum from unnest(v) as u(x);
+    v_blocks := coalesce(greatest(-v_minimum, v_maximum) <= 1e300, true);
+    if v_blocks and v_numbers < n then
+      v_blocks := not exists (
+        select
+          from unnest(s, t, v, 0::bigint || s, 0::bigint || t) with ordinality as u(step, time, value, step_before, time_before, i)
+         where u.value = 'NaN'
+           and u.i between 2 and n
+           and u.step = u.step_before
+           and u.time = u.time_before
+      );
+    end if;
+
+    insert into metric_chunks (
+      run, key_id, chunk, points, first_step, last_step, step_by, steps, first_timestamp, last_timestamp, times_rise, timestamp_deltas, timestamps, values
+    , numbers, minimum, maximum, total, block_steps, block_timestamps, block_numbers, block_minimum, block_maximum, block_total, block_last
+    )
+    select v_run, v_key, v_chunk, n, s[1], s[n], v_by, case when v_by is null then s end, t[1], t[n], v_rise
+         , case when not v_wide then v_deltas::integer[] end, case when v_wide then t end, v
+         , v_numbers, v_minimum, v_maximum, case when v_blocks then coalesce(b.total, 0) end
+         , case when v_by is null then b.steps end, b.timestamps, case when v_numbers < n then b.numbers end, b.minimum, b.maximum, b.totals, b.last
+      from (
+             select array_agg(s[x.block * 64 + 1]) as steps
+                  , array_agg(t[x.block * 64 + 1]) as timestamps
+                  , array_agg(x.numbers) as numbers
+                  , array_agg(x.minimum) as minimum
+                  , array_agg(x.maximum) as maximum
+                  , array_agg(x.total) as totals
+                  , array_agg(v[least(x.block * 64 + 64, n)]) as last
+                  , sum(x.total) as total
+               from (
+                      select (u.i - 1)::integer / 64 as block
+                           , count(*) filter (where u.x <> 'NaN')::smallint as numbers
+                           , coalesce(min(u.x) filter (where u.x <> 'NaN'), 'NaN') as minimum
+                           , coalesce(max(u.x) filter (where u.x <> 'NaN'), 'NaN') as maximum
+                           , coalesce(sum(u.x) filter (where u.x <> 'NaN'), 0) as total
+                        from unnest(v) with ordinality as u(x, i)
+                       where v_blocks
+                       group by 1
+                       order by 1
+                    ) x
+           ) b;
+    v_chunk := v_chunk + 1;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.seal_write(v_run bigint, v_key integer, v_steps bigint[], v_timestamps bigint[], v_values double precision[]) IS 'Writes sorted points of a series as chunks; see the file.';
 
 CREATE FUNCTION public.settle(experiments bigint[], age interval) RETURNS bigint
     LANGUAGE plpgsql
@@ -1019,20 +1355,47 @@ CREATE TABLE public.metric_chunks (
     first_timestamp bigint NOT NULL,
     timestamp_deltas integer[],
     timestamps bigint[],
-    "values" double precision[] NOT NULL
+    "values" double precision[] NOT NULL,
+    last_timestamp bigint NOT NULL,
+    times_rise boolean DEFAULT false NOT NULL,
+    numbers integer,
+    minimum double precision,
+    maximum double precision,
+    total double precision,
+    block_steps bigint[],
+    block_timestamps bigint[],
+    block_numbers smallint[],
+    block_minimum double precision[],
+    block_maximum double precision[],
+    block_total double precision[],
+    block_last double precision[]
 );
 ALTER TABLE ONLY public.metric_chunks ALTER COLUMN steps SET COMPRESSION lz4;
 ALTER TABLE ONLY public.metric_chunks ALTER COLUMN timestamp_deltas SET COMPRESSION lz4;
 ALTER TABLE ONLY public.metric_chunks ALTER COLUMN timestamps SET COMPRESSION lz4;
 ALTER TABLE ONLY public.metric_chunks ALTER COLUMN "values" SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_steps SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_steps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_timestamps SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_timestamps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_numbers SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_numbers SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_minimum SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_minimum SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_maximum SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_maximum SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_total SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_total SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_last SET STORAGE MAIN;
+ALTER TABLE ONLY public.metric_chunks ALTER COLUMN block_last SET COMPRESSION lz4;
 
-COMMENT ON TABLE public.metric_chunks IS 'Metric history, the sealed tier: up to some thousand points of one series in one row, ordered by (step, timestamp, value).';
+COMMENT ON TABLE public.metric_chunks IS 'Metric history, the sealed tier: up to 4096 points of one series in one row, ordered by (step, timestamp, value), none equal to another. Chunks of one series may overlap for a while.';
 
 COMMENT ON COLUMN public.metric_chunks.run IS 'runs.id.';
 
 COMMENT ON COLUMN public.metric_chunks.key_id IS 'Name of the metric.';
 
-COMMENT ON COLUMN public.metric_chunks.chunk IS 'Order within the series, from 0.';
+COMMENT ON COLUMN public.metric_chunks.chunk IS 'Number within the series; the order of points is that of (first_step, first_timestamp).';
 
 COMMENT ON COLUMN public.metric_chunks.points IS 'Number of points.';
 
@@ -1051,6 +1414,32 @@ COMMENT ON COLUMN public.metric_chunks.timestamp_deltas IS 'Differences to the p
 COMMENT ON COLUMN public.metric_chunks.timestamps IS 'Timestamps, when a difference does not fit.';
 
 COMMENT ON COLUMN public.metric_chunks."values" IS 'Values.';
+
+COMMENT ON COLUMN public.metric_chunks.last_timestamp IS 'Timestamp of the last point.';
+
+COMMENT ON COLUMN public.metric_chunks.times_rise IS 'True when no timestamp is less than the one before.';
+
+COMMENT ON COLUMN public.metric_chunks.numbers IS 'Values that are not NaN; null: no summary was made.';
+
+COMMENT ON COLUMN public.metric_chunks.minimum IS 'Least value, NaN left out.';
+
+COMMENT ON COLUMN public.metric_chunks.maximum IS 'Largest value, NaN left out.';
+
+COMMENT ON COLUMN public.metric_chunks.total IS 'Sum of the values, NaN left out; null when one is beyond 1e300.';
+
+COMMENT ON COLUMN public.metric_chunks.block_steps IS 'First step of each block of 64 points; null when steps are even, or there are no blocks.';
+
+COMMENT ON COLUMN public.metric_chunks.block_timestamps IS 'First timestamp of each block.';
+
+COMMENT ON COLUMN public.metric_chunks.block_numbers IS 'Values of each block that are not NaN; null when there is no NaN.';
+
+COMMENT ON COLUMN public.metric_chunks.block_minimum IS 'Least value of each block; null when the chunk has no blocks.';
+
+COMMENT ON COLUMN public.metric_chunks.block_maximum IS 'Largest value of each block.';
+
+COMMENT ON COLUMN public.metric_chunks.block_total IS 'Sum of each block.';
+
+COMMENT ON COLUMN public.metric_chunks.block_last IS 'Last value of each block.';
 
 CREATE TABLE public.metrics (
     run bigint NOT NULL,
@@ -1296,7 +1685,9 @@ COMMENT ON COLUMN public.schema_migrations.applied_by IS 'Version of the server 
 
 CREATE TABLE public.seal_queue (
     run bigint NOT NULL,
-    due timestamp with time zone NOT NULL
+    due timestamp with time zone NOT NULL,
+    key_id integer DEFAULT 0 NOT NULL,
+    found boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE public.seal_queue IS 'Runs whose metric history is to be sealed once it has been quiet.';
@@ -1304,6 +1695,36 @@ COMMENT ON TABLE public.seal_queue IS 'Runs whose metric history is to be sealed
 COMMENT ON COLUMN public.seal_queue.run IS 'runs.id.';
 
 COMMENT ON COLUMN public.seal_queue.due IS 'Not before this time; later when the run was written to meanwhile.';
+
+COMMENT ON COLUMN public.seal_queue.key_id IS 'Names below this one are done in this pass.';
+
+COMMENT ON COLUMN public.seal_queue.found IS 'True when this pass had something to seal: another one follows.';
+
+CREATE TABLE public.seal_soon (
+    run bigint NOT NULL,
+    key_id integer NOT NULL
+);
+
+COMMENT ON TABLE public.seal_soon IS 'Series to be sealed, or put in order, while their run is live: those that have grown long.';
+
+COMMENT ON COLUMN public.seal_soon.run IS 'runs.id.';
+
+COMMENT ON COLUMN public.seal_soon.key_id IS 'Name of the metric.';
+
+CREATE TABLE public.seal_watch (
+    one boolean DEFAULT true NOT NULL,
+    seen_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    inserted bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT seal_watch_one_check CHECK (one)
+);
+
+COMMENT ON TABLE public.seal_watch IS 'One row: when long series were last looked for.';
+
+COMMENT ON COLUMN public.seal_watch.one IS 'There is one row.';
+
+COMMENT ON COLUMN public.seal_watch.seen_at IS 'When.';
+
+COMMENT ON COLUMN public.seal_watch.inserted IS 'Rows that had been inserted into metrics by then, as PostgreSQL counts them.';
 
 CREATE TABLE public.stores (
     id integer NOT NULL,
@@ -1488,6 +1909,12 @@ ALTER TABLE ONLY public.schema_migrations
 ALTER TABLE ONLY public.seal_queue
     ADD CONSTRAINT seal_queue_pkey PRIMARY KEY (run);
 
+ALTER TABLE ONLY public.seal_soon
+    ADD CONSTRAINT seal_soon_pkey PRIMARY KEY (run, key_id);
+
+ALTER TABLE ONLY public.seal_watch
+    ADD CONSTRAINT seal_watch_pkey PRIMARY KEY (one);
+
 ALTER TABLE ONLY public.stores
     ADD CONSTRAINT stores_pkey PRIMARY KEY (id);
 
@@ -1513,6 +1940,8 @@ CREATE INDEX experiments_last_update_time_idx ON public.experiments USING btree 
 CREATE INDEX latest_metrics_search_idx ON public.latest_metrics USING btree (experiment_id, key_id, search_value, start_time DESC, run_rank, run) WHERE (NOT deleted);
 
 CREATE INDEX logged_models_experiment_id_idx ON public.logged_models USING btree (experiment_id, creation_time DESC, model_id);
+
+CREATE INDEX metric_chunks_last_idx ON public.metric_chunks USING btree (run, key_id, last_step, last_timestamp);
 
 CREATE INDEX model_versions_last_update_time_idx ON public.model_versions USING btree (last_update_time DESC) WHERE (NOT deleted);
 

@@ -45,6 +45,7 @@ with gone as (
 , d8 as (delete from artifact_usage x using gone g where x.run = g.id)
 , d9 as (delete from unsettled x using gone g where x.run = g.id)
 , d10 as (delete from seal_queue x using gone g where x.run = g.id)
+, d11 as (delete from seal_soon x using gone g where x.run = g.id)
 select count(*) from gone;
 
 -- name: gc_models
