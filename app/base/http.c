@@ -122,6 +122,7 @@ struct conn {
 	bool ended;     /* the peer's end of input */
 	bool closing;   /* after what is queued, no further request */
 	bool lingering; /* FIN sent; reading and dropping */
+	bool finished;  /* and the peer's FIN came, no reset */
 	bool broken;
 	bool cut;       /* close with a reset */
 	bool progress; /* bytes of a body or a reply moved since the deadline was set */
@@ -373,6 +374,21 @@ flush(struct conn *c)
 /* ---- acknowledged? */
 
 static void
+linger_read(struct conn *c)
+{
+	while (c->readable && !c->broken) {
+		ssize_t got = c->ended ? 0 : link_read(c->link, read_bytes, sizeof(read_bytes));
+
+		if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			c->readable = false;
+		} else if (got <= 0 || (c->lingered += (size_t)got) > LINGER_BYTES) {
+			c->finished = got == 0;
+			c->broken = true;
+		}
+	}
+}
+
+static void
 settle(struct conn *c, bool broken)
 {
 	struct unsettled **at = &c->unsettled;
@@ -385,6 +401,12 @@ settle(struct conn *c, bool broken)
 	/* A peer that read the answer and closed (FIN) has acknowledged it; one that reset has not. Asked in this order: a reset in between empties the queue as well. */
 	unacked = link_unacked(c->link);
 	whole = link_state(c->link) != LINK_GONE;
+	if (!whole && c->lingering) {
+		/* Closed by both sides, or reset? Only reading tells. */
+		c->readable = true;
+		linger_read(c);
+		whole = c->finished;
+	}
 	alive = !broken && whole;
 	while (*at != NULL) {
 		struct unsettled *u = *at;
@@ -1522,14 +1544,7 @@ linger(struct conn *c)
 		c->readable = true;
 		link_end(c->link);
 	}
-	while (c->readable && !c->broken) {
-		ssize_t got = c->ended ? 0 : link_read(c->link, read_bytes, sizeof(read_bytes));
-
-		if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			c->readable = false;
-		else if (got <= 0 || (c->lingered += (size_t)got) > LINGER_BYTES)
-			c->broken = true;
-	}
+	linger_read(c);
 }
 
 static void
@@ -1636,7 +1651,7 @@ http_ready(void *conn, int bits, bool trouble)
 		/* A FIN comes with the acknowledgement of all that its sender read; once our own FIN is out, it can no longer be asked for. */
 		if (state == LINK_HALF && c->unsettled != NULL)
 			settle(c, false);
-		if (state == LINK_GONE)
+		if (state == LINK_GONE && !c->lingering)
 			c->broken = true;
 		else if (state == LINK_HALF && c->work != NULL && c->work->whole)
 			at_end(c);
