@@ -6,21 +6,16 @@ CREATE FUNCTION public.double_json(v double precision) RETURNS json
 
 COMMENT ON FUNCTION public.double_json(v double precision) IS 'A double as MLflow writes it: NaN as text, infinities clamped, whole numbers with a fraction.';
 
-CREATE FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, OUT fail text, OUT experiment_id text) RETURNS record
+CREATE FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT experiment_id text) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 declare
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select e.id::text
-      into experiment_id
-      from repeats p
-      join experiments e on p.object = 'experiment:' || e.id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select e.id::text into experiment_id from experiments e where e.id = nullif(split_part(v_first, ':', 2), '')::bigint;
     if found then
       return;
     end if;
@@ -46,7 +41,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, OUT fail text, OUT experiment_id text) IS 'Creates an experiment or, for a repeated request, finds the first one.';
+COMMENT ON FUNCTION public.experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT experiment_id text) IS 'Creates an experiment or, for a repeated request, finds the first one.';
 
 CREATE TABLE public.experiment_tags (
     experiment_id bigint NOT NULL,
@@ -241,25 +236,21 @@ $$;
 
 COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
 
-CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, OUT fail text, OUT model json) RETURNS record
+CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, arrived bigint, OUT fail text, OUT model json) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 declare
   e experiments;
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, 'logged:' || new_model_id);
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select logged_model_json(l)
-      into model
-      from repeats p
-      join logged_models l on p.object = 'logged:' || l.model_id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select logged_model_json(l) into model from logged_models l where l.model_id = substr(v_first, 8);
     if found then
       return;
     end if;
+    update repeats set object = 'logged:' || new_model_id, created_at = now() where key = repeat_key;
   end if;
   select x.* into e from experiments x where x.id = experiment for key share;
   if not found or e.deleted_time is not null then
@@ -276,12 +267,11 @@ begin
   select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
     from jsonb_array_elements(tags) with ordinality as t(tag, i)
    order by t.tag ->> 'key', t.i desc;
-  update repeats set object = 'logged:' || new_model_id, created_at = now() where key = repeat_key;
   select logged_model_json(l) into model from logged_models l where l.id = v_id;
 end
 $$;
 
-COMMENT ON FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, OUT fail text, OUT model json) IS 'Creates a logged model or, for a repeated request, finds the first one.';
+COMMENT ON FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, arrived bigint, OUT fail text, OUT model json) IS 'Creates a logged model or, for a repeated request, finds the first one.';
 
 CREATE TABLE public.logged_model_metrics (
     model bigint NOT NULL,
@@ -387,22 +377,22 @@ CREATE FUNCTION public.logged_model_json(m public.logged_models) RETURNS json
 
 COMMENT ON FUNCTION public.logged_model_json(m public.logged_models) IS 'A logged model as MLflow''s JSON.';
 
-CREATE FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, OUT fail text, OUT model_version json) RETURNS record
+CREATE FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT model_version json) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 declare
   m registered_models;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
+  if v_first is not null then
     select model_version_json(r, v)
       into model_version
-      from repeats p
-      join registered_models r on split_part(p.object, ':', 1) = 'version' and r.id = split_part(p.object, ':', 2)::bigint
-      join model_versions v on v.model = r.id and v.version = split_part(p.object, ':', 3)::integer and not v.deleted
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+      from registered_models r
+      join model_versions v on v.model = r.id
+     where r.id = nullif(split_part(v_first, ':', 2), '')::bigint
+       and v.version = split_part(v_first, ':', 3)::integer
+       and not v.deleted;
     if found then
       return;
     end if;
@@ -435,7 +425,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, OUT fail text, OUT model_version json) IS 'Creates a model version or, for a repeated request, finds the first one.';
+COMMENT ON FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT model_version json) IS 'Creates a model version or, for a repeated request, finds the first one.';
 
 CREATE FUNCTION public.stage_name(stage smallint) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -611,21 +601,16 @@ $_$;
 
 COMMENT ON FUNCTION public.number_of(value text) IS 'A text as a number, null when it is none.';
 
-CREATE FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, OUT fail text, OUT registered_model json) RETURNS record
+CREATE FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT registered_model json) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
 declare
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select registered_model_json(m)
-      into registered_model
-      from repeats p
-      join registered_models m on p.object = 'model:' || m.id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select registered_model_json(m) into registered_model from registered_models m where m.id = nullif(split_part(v_first, ':', 2), '')::bigint;
     if found then
       return;
     end if;
@@ -654,7 +639,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, OUT fail text, OUT registered_model json) IS 'Creates a registered model or, for a repeated request, finds the first one.';
+COMMENT ON FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT registered_model json) IS 'Creates a registered model or, for a repeated request, finds the first one.';
 
 CREATE TABLE public.registered_model_tags (
     model bigint NOT NULL,
@@ -676,7 +661,32 @@ CREATE FUNCTION public.registered_model_json(m public.registered_models) RETURNS
 
 COMMENT ON FUNCTION public.registered_model_json(m public.registered_models) IS 'A registered model as MLflow''s JSON.';
 
-CREATE FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) RETURNS record
+CREATE FUNCTION public.repeat_of(repeat_key bytea, arrived bigint, new_object text) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+declare
+  r repeats;
+begin
+  loop
+    insert into repeats (key, object, reply) values (repeat_key, new_object, '') on conflict do nothing;
+    if found then
+      return null;
+    end if;
+    select x.* into r from repeats x where x.key = repeat_key for update;
+    if found then
+      if r.created_at > now() - interval '10 minutes' and (r.answered_us is null or arrived < r.answered_us) then
+        return r.object;
+      end if;
+      update repeats x set object = new_object, created_at = now(), answered_us = null where x.key = repeat_key;
+      return null;
+    end if;
+  end loop;
+end
+$$;
+
+COMMENT ON FUNCTION public.repeat_of(repeat_key bytea, arrived bigint, new_object text) IS 'What the first of two equal creates made, for the second one; null for the first.';
+
+CREATE FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], arrived bigint, OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) RETURNS record
     LANGUAGE plpgsql
     AS $$
 #variable_conflict use_column
@@ -684,21 +694,14 @@ declare
   e record;
   v_id bigint;
   v_rank bigint := run_rank_of(new_run_id);
+  v_first text := repeat_of(repeat_key, arrived, 'run:' || new_run_id);
 begin
-  if repeat_key is not null then
-    insert into repeats (key, object, reply) values (repeat_key, 'run:' || new_run_id, '') on conflict do nothing;
-    if not found then
-      select r.run_id, r.artifact_uri, r.name
-        into run_id, artifact_uri, name
-        from repeats p
-        join runs r on p.object = 'run:' || r.run_id
-       where p.key = repeat_key
-         and p.created_at > now() - interval '10 minutes';
-      if found then
-        return;
-      end if;
-      update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
+  if v_first is not null then
+    select r.run_id, r.artifact_uri, r.name into run_id, artifact_uri, name from runs r where r.run_id = substr(v_first, 5);
+    if found then
+      return;
     end if;
+    update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
   end if;
   select x.artifact_location, x.deleted_time into e from experiments x where x.id = experiment for key share;
   if not found then
@@ -723,7 +726,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) IS 'Creates a run or, for a repeated request, finds the first one.';
+COMMENT ON FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], arrived bigint, OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) IS 'Creates a run or, for a repeated request, finds the first one.';
 
 CREATE FUNCTION public.run_jobs() RETURNS bigint
     LANGUAGE plpgsql
@@ -731,13 +734,23 @@ CREATE FUNCTION public.run_jobs() RETURNS bigint
 declare
   v_done bigint := 0;
   v_slice bigint;
+  v_forgotten bigint;
   v_from timestamptz := clock_timestamp();
 begin
   if not pg_try_advisory_xact_lock(78::bigint << 48) then
     return 0;
   end if;
   v_done := settle(null, interval '30 seconds');
-  delete from repeats r where r.key in (select x.key from repeats x where x.created_at < now() - interval '10 minutes' order by x.created_at limit 1000);
+  delete from repeats r
+   where r.key = any (array(
+       select x.key
+         from repeats x
+        where x.created_at < now() - interval '2 minutes'
+          and (x.answered_us is not null or x.created_at < now() - interval '10 minutes')
+        order by x.created_at
+        limit 2000));
+  get diagnostics v_forgotten = row_count;
+  v_done := v_done + case when v_forgotten = 2000 then v_forgotten else 0 end;
   v_done := v_done + seal_look();
   loop
     v_slice := seal_slice(interval '15 minutes');
@@ -1549,22 +1562,23 @@ ALTER TABLE public.registered_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS
 CREATE TABLE public.repeats (
     key bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    answered boolean DEFAULT false NOT NULL,
     object text NOT NULL,
-    reply text NOT NULL
-);
+    reply text NOT NULL,
+    answered_us bigint
+)
+WITH (fillfactor='70');
 
 COMMENT ON TABLE public.repeats IS 'Creates whose answer may have been lost: an equal request within ten minutes gets the same answer.';
 
 COMMENT ON COLUMN public.repeats.key IS 'SHA-256 of principal, path and body, or of the Idempotency-Key.';
 
-COMMENT ON COLUMN public.repeats.created_at IS 'When the create was committed.';
-
-COMMENT ON COLUMN public.repeats.answered IS 'True once the client acknowledged the answer: an equal request is then an honest second call.';
+COMMENT ON COLUMN public.repeats.created_at IS 'When the create was committed. Answered rows are dropped after two minutes, others after ten.';
 
 COMMENT ON COLUMN public.repeats.object IS 'What was created, e.g. run:ID. Deleting it deletes the row.';
 
 COMMENT ON COLUMN public.repeats.reply IS 'The answer''s JSON.';
+
+COMMENT ON COLUMN public.repeats.answered_us IS 'When the client had acknowledged the answer, in microseconds since 1970 by the server''s clock; an equal request that arrived later is an honest second call.';
 
 CREATE TABLE public.run_datasets (
     run bigint NOT NULL,

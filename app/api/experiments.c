@@ -194,7 +194,7 @@ create(struct call *call)
 	const struct value *tags = call_value(call, "tags");
 	struct text location = call_text(call, "artifact_location");
 	struct text name = call_text(call, "name");
-	struct db_param *p = arena_array(call->arena, 6, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 7, sizeof(*p));
 	size_t i;
 
 	for (i = 0; i < tags->count; i++)
@@ -208,7 +208,8 @@ create(struct call *call)
 	p[3] = db_p_text(call->arena, artifact_root());
 	p[4] = db_p_int8(call->arena, call->now_ms);
 	p[5] = db_p_text(call->arena, tags->json != NULL ? tags->json->raw : TEXT("[]"));
-	return call_write(call, SQL_experiment_create, p, 6, name, create_done);
+	p[6] = call_repeat_arrived(call);
+	return call_write(call, SQL_experiment_create, p, 7, name, create_done);
 }
 
 static bool

@@ -121,7 +121,7 @@ static enum next
 create(struct call *call)
 {
 	struct text name = call_text(call, "name");
-	struct db_param *p = arena_array(call->arena, 9, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 10, sizeof(*p));
 	int64_t experiment;
 
 	if (!experiment_id_parse(call, call_text(call, "experiment_id"), &experiment) || !logged_name_valid(call, name) || !pairs_valid(call, call_value(call, "params"), true) ||
@@ -136,7 +136,8 @@ create(struct call *call)
 	p[6] = db_p_int8(call->arena, call->now_ms);
 	p[7] = db_p_text(call->arena, list_json(call_value(call, "params")));
 	p[8] = db_p_text(call->arena, list_json(call_value(call, "tags")));
-	return call_write(call, SQL_logged_model_create, p, 9, TEXT(""), created);
+	p[9] = call_repeat_arrived(call);
+	return call_write(call, SQL_logged_model_create, p, 10, TEXT(""), created);
 }
 
 static bool

@@ -162,7 +162,7 @@ create(struct call *call)
 {
 	const struct value *tags = call_value(call, "tags");
 	struct text name = call_text(call, "name");
-	struct db_param *p = arena_array(call->arena, 6, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 7, sizeof(*p));
 
 	if (!model_name_valid(call, name, "name") || !registry_tags_valid(call, tags))
 		return FAILED;
@@ -172,7 +172,8 @@ create(struct call *call)
 	p[3] = call_given(call, "deployment_job_id") ? db_p_text(call->arena, call_text(call, "deployment_job_id")) : db_p_null();
 	p[4] = db_p_int8(call->arena, call->now_ms);
 	p[5] = db_p_text(call->arena, tags->json != NULL ? tags->json->raw : TEXT("[]"));
-	return call_write(call, SQL_registered_model_create, p, 6, name, registry_refused_or_wire);
+	p[6] = call_repeat_arrived(call);
+	return call_write(call, SQL_registered_model_create, p, 7, name, registry_refused_or_wire);
 }
 
 static bool

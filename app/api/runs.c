@@ -116,7 +116,7 @@ struct creating {
 	struct text *keys;
 	struct text *values;
 	size_t tags;
-	struct db_param params[8];
+	struct db_param params[9];
 };
 
 static void
@@ -186,7 +186,8 @@ create_submit(struct call *call, PGresult *none)
 	c->params[5] = db_p_int8(call->arena, call->values[C_START].i);
 	c->params[6] = db_p_int4s(numbers, c->tags);
 	c->params[7] = db_p_texts(c->values, c->tags, NULL);
-	return call_write(call, SQL_run_create, c->params, 8, c->run_id, created);
+	c->params[8] = call_repeat_arrived(call);
+	return call_write(call, SQL_run_create, c->params, 9, c->run_id, created);
 }
 
 static enum next

@@ -197,7 +197,7 @@ create_submit(struct call *call, PGresult *r)
 {
 	struct source *s = call->state;
 	const struct value *tags = call_value(call, "tags");
-	struct db_param *p = arena_array(call->arena, 10, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 11, sizeof(*p));
 
 	if (!source_resolve(call, s, r))
 		return FAILED;
@@ -211,7 +211,8 @@ create_submit(struct call *call, PGresult *r)
 	p[7] = db_p_text(call->arena, s->model_id.s == NULL ? TEXT("") : s->model_id);
 	p[8] = db_p_int8(call->arena, call->now_ms);
 	p[9] = db_p_text(call->arena, tags->json != NULL ? tags->json->raw : TEXT("[]"));
-	return call_write(call, SQL_model_version_create, p, 10, call_text(call, "name"), registry_refused_or_wire);
+	p[10] = call_repeat_arrived(call);
+	return call_write(call, SQL_model_version_create, p, 11, call_text(call, "name"), registry_refused_or_wire);
 }
 
 static enum next

@@ -671,6 +671,7 @@ create_run(void *user)
 			(void)loop_after(1, create_run, call);
 			return;
 		}
+		(void)call_repeat_param(call); /* decided now: what is answered while this one waits in a queue was not answered before it */
 		call_run(call);
 	}
 	call_release(call);

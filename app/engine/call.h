@@ -37,6 +37,8 @@ struct call {
 	struct text body; /* raw JSON body, copied */
 	unsigned char repeat_key[32];
 	uint64_t repeat_hash; /* of the request, whichever repetition it is */
+	uint64_t repeat_nth;  /* how many equal ones were answered before it */
+	int64_t repeat_us;    /* when that was looked up */
 	bool repeat_forever; /* Idempotency-Key was sent */
 	bool repeat_used;
 	struct db_op op;
@@ -77,8 +79,10 @@ void call_release(struct call *); /* it ended; may free the call when the client
 /* Outcome of a db op as a step: DB_OK -> NEXT, else sets call->fail. */
 enum next call_outcome(struct call *, PGresult *, enum db_outcome);
 
-/* The repeat key as a bytea parameter: SHA-256 of principal, path and body, or of the Idempotency-Key. The row is dropped once the answer was acknowledged. */
+/* The repeat key as a bytea parameter: SHA-256 of principal, path and body, or of the Idempotency-Key. The row is marked once the answer was acknowledged. */
 struct db_param call_repeat_param(struct call *);
+/* When the request came, against that mark. */
+struct db_param call_repeat_arrived(struct call *);
 /* Column `fail` of the first row, or no row where the endpoint says what is missing: FAILED, else NEXT. */
 enum next call_refusal(struct call *, PGresult *);
 

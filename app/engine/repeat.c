@@ -1,14 +1,17 @@
 /*
  * Creates that come twice (design.md, Repeats). MLflow's client repeats a POST whose answer got lost, byte for byte and without a key. Each create therefore leaves a row in `repeats` under the hash of
- * principal, path and body; the row goes once the client's kernel acknowledged the answer. An equal request that finds a row gets the first answer; without one it is an honest second call.
- * Between the acknowledgement and the commit of the row's removal an honest second call may come, on any worker: workers share a table of keys that were answered, and how often. The n-th equal call
- * of one key has a row of its own.
+ * principal, path and body; the row is marked with the time once the client's kernel acknowledged the answer. An equal request that finds a row without a mark, or arrived before the mark (and waited in
+ * a queue since, here or on another server), gets the first answer; else it is an honest second call. Jobs drop the rows later.
+ * Between the acknowledgement and the commit of the mark an honest second call may come, on any worker: workers share a table of keys that were answered, and how often. The n-th equal call of one key
+ * has a row of its own.
  */
 #include "engine/repeat.h"
 
+#include <endian.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
@@ -28,12 +31,13 @@ struct slot {
 /* Shared by all workers. A slot taken over by another key only means that the row in the database decides alone. */
 static struct slot *slots;
 
-/* One answered create, until its row's removal is committed. */
+/* One answered create, until its row's mark is committed. */
 struct answered {
 	struct db_op op;
 	unsigned char key[32];
-	uint64_t hash;
-	struct db_param param;
+	uint64_t hash, nth;
+	uint64_t when; /* as PostgreSQL sends it */
+	struct db_param params[2];
 };
 
 void
@@ -43,6 +47,15 @@ repeat_prepare(void)
 
 	if (p != MAP_FAILED)
 		slots = p;
+}
+
+static int64_t
+wall_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static uint64_t
@@ -82,17 +95,19 @@ sent_count(uint64_t hash)
 	atomic_fetch_add(&s->under_way, 1);
 }
 
-/* `answered` first: who sees nothing under way must see it. */
+/* `answered` first: who sees nothing under way must see it. The answer to a repetition counts as the one it repeats. */
 static void
-settled_count(uint64_t hash, bool acknowledged)
+settled_count(const struct answered *a, bool acknowledged)
 {
 	struct slot *s;
+	uint64_t seen;
 
 	if (slots == NULL)
 		return;
-	s = slot_own(hash);
-	if (acknowledged)
-		atomic_fetch_add(&s->answered, 1);
+	s = slot_own(a->hash);
+	seen = atomic_load(&s->answered);
+	while (acknowledged && seen <= a->nth && !atomic_compare_exchange_weak(&s->answered, &seen, a->nth + 1))
+		;
 	atomic_fetch_sub(&s->under_way, 1);
 }
 
@@ -142,7 +157,6 @@ struct db_param
 call_repeat_param(struct call *call)
 {
 	struct text given;
-	uint64_t nth;
 
 	if (call->repeat_used)
 		return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
@@ -153,18 +167,25 @@ call_repeat_param(struct call *call)
 	memcpy(&call->repeat_hash, call->repeat_key, sizeof(call->repeat_hash));
 	if (!call->repeat_forever) {
 		http_settle(); /* what was acknowledged by now counts */
-		nth = answered_before(call->repeat_hash);
-		if (nth > 0)
-			digest(call->repeat_key, call, given, nth);
+		call->repeat_nth = answered_before(call->repeat_hash);
+		if (call->repeat_nth > 0)
+			digest(call->repeat_key, call, given, call->repeat_nth);
 	}
+	call->repeat_us = wall_us();
 	return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
 }
 
+struct db_param
+call_repeat_arrived(struct call *call)
+{
+	return db_p_int8(call->arena, call->repeat_us);
+}
+
 static void
-removed(struct db_op *op, PGresult *result, enum db_outcome outcome)
+marked(struct db_op *op, PGresult *result, enum db_outcome outcome)
 {
 	(void)result;
-	(void)outcome; /* a row that stays is dropped by age */
+	(void)outcome; /* a row that stays unmarked is dropped by age */
 	free(op->user);
 }
 
@@ -173,13 +194,15 @@ settled(void *user, bool acknowledged)
 {
 	struct answered *a = user;
 
-	settled_count(a->hash, acknowledged);
+	settled_count(a, acknowledged);
 	if (!acknowledged) {
 		free(a);
 		return;
 	}
-	a->param = (struct db_param){ .bytes = a->key, .n = sizeof(a->key) };
-	a->op = (struct db_op){ .statement = SQL_repeat_answered, .params = &a->param, .param_count = 1, .order = { (const char *)a->key, sizeof(a->key) }, .done = removed, .user = a };
+	a->params[0] = (struct db_param){ .bytes = a->key, .n = sizeof(a->key) };
+	a->when = htobe64((uint64_t)wall_us());
+	a->params[1] = (struct db_param){ .bytes = &a->when, .n = sizeof(a->when) };
+	a->op = (struct db_op){ .statement = SQL_repeat_answered, .params = a->params, .param_count = 2, .order = { (const char *)a->key, sizeof(a->key) }, .done = marked, .user = a };
 	db_write(&a->op);
 }
 
@@ -194,6 +217,7 @@ repeat_reply(struct call *call, struct http_reply *reply)
 	PRECOND(a != NULL);
 	memcpy(a->key, call->repeat_key, sizeof(a->key));
 	a->hash = call->repeat_hash;
+	a->nth = call->repeat_nth;
 	sent_count(a->hash);
 	reply->settled = settled;
 	reply->settled_user = a;

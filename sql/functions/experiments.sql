@@ -1,19 +1,14 @@
 -- Creating experiments. fail: exists.
-create or replace function experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, out fail text, out experiment_id text)
+create or replace function experiment_create(repeat_key bytea, new_name text, location text, root text, now_ms bigint, tags jsonb, arrived bigint, out fail text, out experiment_id text)
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select e.id::text
-      into experiment_id
-      from repeats p
-      join experiments e on p.object = 'experiment:' || e.id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select e.id::text into experiment_id from experiments e where e.id = nullif(split_part(v_first, ':', 2), '')::bigint;
     if found then
       return;
     end if;

@@ -6,13 +6,23 @@ as $$
 declare
   v_done bigint := 0;
   v_slice bigint;
+  v_forgotten bigint;
   v_from timestamptz := clock_timestamp();
 begin
   if not pg_try_advisory_xact_lock(78::bigint << 48) then
     return 0;
   end if;
   v_done := settle(null, interval '30 seconds');
-  delete from repeats r where r.key in (select x.key from repeats x where x.created_at < now() - interval '10 minutes' order by x.created_at limit 1000);
+  delete from repeats r
+   where r.key = any (array(
+       select x.key
+         from repeats x
+        where x.created_at < now() - interval '2 minutes'
+          and (x.answered_us is not null or x.created_at < now() - interval '10 minutes')
+        order by x.created_at
+        limit 2000));
+  get diagnostics v_forgotten = row_count;
+  v_done := v_done + case when v_forgotten = 2000 then v_forgotten else 0 end;
   v_done := v_done + seal_look();
   loop
     v_slice := seal_slice(interval '15 minutes');

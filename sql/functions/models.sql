@@ -55,21 +55,16 @@ return json_build_object(
 comment on function logged_model_json is 'A logged model as MLflow''s JSON.';
 
 -- fail: exists, prompt exists.
-create or replace function registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, out fail text, out registered_model json)
+create or replace function registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, out fail text, out registered_model json)
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select registered_model_json(m)
-      into registered_model
-      from repeats p
-      join registered_models m on p.object = 'model:' || m.id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select registered_model_json(m) into registered_model from registered_models m where m.id = nullif(split_part(v_first, ':', 2), '')::bigint;
     if found then
       return;
     end if;
@@ -102,23 +97,23 @@ comment on function registered_model_create is 'Creates a registered model or, f
 -- Version numbers come from the model's row: its lock puts creators one after the other, without error or gap. fail: no model.
 create or replace function model_version_create(
   repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb
-, out fail text, out model_version json
+, arrived bigint, out fail text, out model_version json
 )
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
   m registered_models;
+  v_first text := repeat_of(repeat_key, arrived, '');
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
+  if v_first is not null then
     select model_version_json(r, v)
       into model_version
-      from repeats p
-      join registered_models r on split_part(p.object, ':', 1) = 'version' and r.id = split_part(p.object, ':', 2)::bigint
-      join model_versions v on v.model = r.id and v.version = split_part(p.object, ':', 3)::integer and not v.deleted
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+      from registered_models r
+      join model_versions v on v.model = r.id
+     where r.id = nullif(split_part(v_first, ':', 2), '')::bigint
+       and v.version = split_part(v_first, ':', 3)::integer
+       and not v.deleted;
     if found then
       return;
     end if;
@@ -191,7 +186,8 @@ comment on function model_version_stage is 'Moves a version to a stage; archive 
 
 -- fail: missing (experiment), inactive.
 create or replace function logged_model_create(
-  repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, out fail text, out model json
+  repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb
+, arrived bigint, out fail text, out model json
 )
 language plpgsql
 as $$
@@ -199,18 +195,14 @@ as $$
 declare
   e experiments;
   v_id bigint;
+  v_first text := repeat_of(repeat_key, arrived, 'logged:' || new_model_id);
 begin
-  insert into repeats (key, object, reply) values (repeat_key, '', '') on conflict do nothing;
-  if not found then
-    select logged_model_json(l)
-      into model
-      from repeats p
-      join logged_models l on p.object = 'logged:' || l.model_id
-     where p.key = repeat_key
-       and p.created_at > now() - interval '10 minutes';
+  if v_first is not null then
+    select logged_model_json(l) into model from logged_models l where l.model_id = substr(v_first, 8);
     if found then
       return;
     end if;
+    update repeats set object = 'logged:' || new_model_id, created_at = now() where key = repeat_key;
   end if;
   select x.* into e from experiments x where x.id = experiment for key share;
   if not found or e.deleted_time is not null then
@@ -227,7 +219,6 @@ begin
   select distinct on (t.tag ->> 'key') v_id, t.tag ->> 'key', coalesce(t.tag ->> 'value', '')
     from jsonb_array_elements(tags) with ordinality as t(tag, i)
    order by t.tag ->> 'key', t.i desc;
-  update repeats set object = 'logged:' || new_model_id, created_at = now() where key = repeat_key;
   select logged_model_json(l) into model from logged_models l where l.id = v_id;
 end
 $$;

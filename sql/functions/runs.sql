@@ -1,7 +1,32 @@
--- Creating runs. A repeated create (same key, its answer not acknowledged within ten minutes) gets the first run.
--- fail: missing (no such experiment), inactive (deleted experiment).
+-- Creates that come twice: what the first one made, when this request is its repetition; else null, and the key's row stands for new_object, this request's own.
+-- It is one when it arrived within ten minutes, and before the first one's answer was known to have reached the client; whoever waited in a queue meanwhile is told by `arrived`.
+create or replace function repeat_of(repeat_key bytea, arrived bigint, new_object text) returns text
+language plpgsql
+as $$
+declare
+  r repeats;
+begin
+  loop
+    insert into repeats (key, object, reply) values (repeat_key, new_object, '') on conflict do nothing;
+    if found then
+      return null;
+    end if;
+    select x.* into r from repeats x where x.key = repeat_key for update;
+    if found then
+      if r.created_at > now() - interval '10 minutes' and (r.answered_us is null or arrived < r.answered_us) then
+        return r.object;
+      end if;
+      update repeats x set object = new_object, created_at = now(), answered_us = null where x.key = repeat_key;
+      return null;
+    end if;
+  end loop;
+end
+$$;
+comment on function repeat_of is 'What the first of two equal creates made, for the second one; null for the first.';
+
+-- Creating runs. fail: missing (no such experiment), inactive (deleted experiment).
 create or replace function run_create(
-  repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[]
+  repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], arrived bigint
 , out fail text, out run_id text, out artifact_uri text, out name text
 )
 language plpgsql
@@ -11,21 +36,14 @@ declare
   e record;
   v_id bigint;
   v_rank bigint := run_rank_of(new_run_id);
+  v_first text := repeat_of(repeat_key, arrived, 'run:' || new_run_id);
 begin
-  if repeat_key is not null then
-    insert into repeats (key, object, reply) values (repeat_key, 'run:' || new_run_id, '') on conflict do nothing;
-    if not found then
-      select r.run_id, r.artifact_uri, r.name
-        into run_id, artifact_uri, name
-        from repeats p
-        join runs r on p.object = 'run:' || r.run_id
-       where p.key = repeat_key
-         and p.created_at > now() - interval '10 minutes';
-      if found then
-        return;
-      end if;
-      update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
+  if v_first is not null then
+    select r.run_id, r.artifact_uri, r.name into run_id, artifact_uri, name from runs r where r.run_id = substr(v_first, 5);
+    if found then
+      return;
     end if;
+    update repeats set object = 'run:' || new_run_id, created_at = now() where key = repeat_key;
   end if;
   select x.artifact_location, x.deleted_time into e from experiments x where x.id = experiment for key share;
   if not found then

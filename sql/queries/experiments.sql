@@ -5,7 +5,7 @@ values (0, 'Default', location_join($1::text, '0'), $2::bigint, $2::bigint)
     on conflict do nothing;
 
 -- name: experiment_create
-select fail, experiment_id from experiment_create($1::bytea, $2::text, $3::text, $4::text, $5::bigint, $6::text::jsonb);
+select fail, experiment_id from experiment_create($1::bytea, $2::text, $3::text, $4::text, $5::bigint, $6::text::jsonb, $7::bigint);
 
 -- name: experiment_get
 select experiment_json(e) as experiment from experiments e where e.id = $1::bigint;

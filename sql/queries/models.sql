@@ -1,5 +1,5 @@
 -- name: registered_model_create
-select fail, registered_model from registered_model_create($1::bytea, $2::text, $3::text, $4::text, $5::bigint, $6::text::jsonb);
+select fail, registered_model from registered_model_create($1::bytea, $2::text, $3::text, $4::text, $5::bigint, $6::text::jsonb, $7::bigint);
 
 -- name: registered_model_get
 select registered_model_json(m) as registered_model from registered_models m where m.workspace = 'default' and m.name = $1::text;
@@ -125,7 +125,7 @@ select (select r.artifact_uri from runs r where r.run_id = $1::text) as run_uri
        ) o on true;
 
 -- name: model_version_create
-select fail, model_version from model_version_create($1::bytea, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::bigint, $10::text::jsonb);
+select fail, model_version from model_version_create($1::bytea, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::bigint, $10::text::jsonb, $11::bigint);
 
 -- name: model_version_get
 select model_version_json(m, v) as model_version
@@ -219,7 +219,7 @@ select coalesce(nullif(v.storage_location, ''), v.source) as artifact_uri
    and not v.deleted;
 
 -- name: logged_model_create
-select fail, model from logged_model_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::text::jsonb, $9::text::jsonb);
+select fail, model from logged_model_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::text::jsonb, $9::text::jsonb, $10::bigint);
 
 -- name: logged_model_get
 select logged_model_json(m) as model

@@ -1,5 +1,5 @@
 -- name: repeat_answered
-delete from repeats where key = $1::bytea;
+update repeats set answered_us = $2::bigint where key = $1::bytea;
 
 -- name: keys_of
 -- Numbers of key names, new ones made. A name that another transaction is making now may be missing: ask again.
@@ -29,7 +29,7 @@ select req, problem, key_id, old, new
      , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
 
 -- name: run_create
-select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[]);
+select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[], $9::bigint);
 
 -- name: run_update
 -- $1 run id, $2 status or null, $3 end time or null, $4 name or null

@@ -6,7 +6,7 @@ import json
 import harness
 import psycopg2
 import pytest
-from rest import connect, now_ms, post_bytes, read_answer, reset, send_and_read, sql, unique
+from rest import Rest, connect, now_ms, post_bytes, read_answer, reset, send_and_read, sql, unique
 
 API = "/api/2.0/mlflow/"
 
@@ -89,10 +89,10 @@ def test_repeats_sent_while_the_first_is_under_way_are_done_once(tallyd, create)
     assert id_of(json.loads(answer)) and count() == 1
 
 
-@pytest.mark.parametrize("how", ["same connection", "new connection"])
+@pytest.mark.parametrize("how", ["same connection", "new connection", "closed by the server"])
 def test_an_equal_call_after_the_answer_was_read_is_a_new_one(tallyd, create, how):
     path, body, id_of, count, kind = create
-    data = post_bytes(path, body)
+    data = post_bytes(path, body, ["Connection: close"] if how == "closed by the server" else [])
     ids = []
     with connect(tallyd) as s:
         for _ in range(8):
@@ -188,12 +188,6 @@ def test_deleting_a_model_lets_its_name_be_taken_again(tallyd, client):
     assert send_and_read(tallyd, data)[0] == 200
 
 
-def test_an_answered_create_leaves_no_row(tallyd, client):
-    path, body, id_of, count, _ = run(client)
-    made = id_of(json.loads(send_and_read(tallyd, post_bytes(API + path, body))[2]))
-    assert harness.await_true(lambda: sql(tallyd.database, "select count(*) from repeats where object = %s", f"run:{made}")[0][0] == 0)
-
-
 def test_a_refused_create_leaves_no_row(tallyd, client):
     name = unique("e")
     client.experiment(name)
@@ -201,3 +195,66 @@ def test_a_refused_create_leaves_no_row(tallyd, client):
     assert client.refused("POST", "experiments/create", {"name": name, "tags": []})[0] == 400
     assert client.refused("POST", "runs/create", {"experiment_id": "999999", "start_time": 1})[0] in (400, 404)
     assert sql(tallyd.database, "select count(*) from repeats where object = ''") == before
+
+
+@pytest.fixture(params=CREATES, ids=lambda c: c.__name__)
+def kind(request):
+    return request.param
+
+
+@contextlib.contextmanager
+def writes_held(server):
+    """What is sent to this server in the meantime waits in its queue: each of its write lanes waits for a row that is locked here."""
+    client = Rest(server)
+    runs = [client.run() for _ in range(6)]
+    assert harness.await_true(lambda: sql(server.database, "select count(*) from repeats where answered_us is null")[0][0] == 0), "nothing of theirs is left to write"
+    with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor, contextlib.ExitStack() as stack:
+        cursor.execute("select pg_advisory_xact_lock(run_lock(id)) from runs where run_id = any(%s)", (runs,))
+        cursor.execute("select from runs where run_id = any(%s) for update", (runs,))
+        stuck = 0
+        for run_id in runs:
+            s = stack.enter_context(connect(server))
+            s.sendall(post_bytes(API + "runs/update", {"run_id": run_id, "status": "RUNNING"}))
+            if not harness.await_true(lambda n=stuck: waiting(server) > n, 1):
+                break
+            stuck += 1
+        assert 0 < stuck < len(runs), "every lane is taken, and one more waits behind them"
+        yield
+        connection.commit()
+
+
+def test_a_create_that_waits_while_its_equal_is_answered_is_done_once(start_tallyd, database, kind):
+    one, two = start_tallyd(database=database), start_tallyd("--workers", 1, database=database)
+    path, body, id_of, count, _ = kind(Rest(one))
+    data = post_bytes(API + path, body)
+    with connect(two) as s, connect(two) as other:
+        with writes_held(two):
+            s.sendall(data)
+            for _ in range(3):  # read after it, so that it surely has been read
+                other.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert read_answer(other)[0] == 200
+            status, _, answer = send_and_read(one, data)
+            assert status == 200, answer
+            assert harness.await_true(lambda: sql(database, "select count(*) from repeats where object <> '' and answered_us is null")[0][0] == 0)
+        status, _, second = read_answer(s)
+    assert status == 200, second
+    assert id_of(json.loads(second)) == id_of(json.loads(answer))
+    assert count() == 1
+    status, _, third = send_and_read(two, data)
+    if kind in NAMED:
+        assert (status, json.loads(third)["error_code"]) == (400, "RESOURCE_ALREADY_EXISTS")
+    else:
+        assert status == 200 and id_of(json.loads(third)) != id_of(json.loads(answer)) and count() == 2
+
+
+def test_rows_of_answered_creates_are_dropped_in_time(start_tallyd, database):
+    server = start_tallyd(database=database)
+    client = Rest(server)
+    data = post_bytes(API + "runs/create", {"experiment_id": "0", "start_time": 5})
+    answered, lost = client.run(), unique("key")
+    send_and_read(server, data.replace(b"\r\n", f"\r\nIdempotency-Key: {lost}\r\n".encode(), 1))
+    assert harness.await_true(lambda: sql(database, "select count(*) from repeats where object = %s and answered_us is not null", f"run:{answered}")[0][0] == 1)
+    sql(database, "update repeats set created_at = created_at - interval '3 minutes'")
+    assert harness.await_true(lambda: sql(database, "select count(*) from repeats")[0][0] == 1, 20)
+    sql(database, "update repeats set created_at = created_at - interval '8 minutes'")
+    assert harness.await_true(lambda: sql(database, "select count(*) from repeats")[0][0] == 0, 20)
