@@ -929,16 +929,19 @@ declare
   v_queue record;
   v_key integer;
   v_last integer;
+  v_upto bigint;
   v_points bigint := 0;
 begin
-  select s.run, s.key_id into v_soon from seal_soon s limit 1 for update skip locked;
+  select s.run, s.key_id, s.step into v_soon from seal_soon s limit 1 for update skip locked;
   if found then
     perform from runs r where r.id = v_soon.run for key share skip locked;
     if found and pg_try_advisory_xact_lock(seal_lock(v_soon.run)) then
-      v_points := seal_some(v_soon.run, v_soon.key_id, 4096);
-      if v_points = 0 then
-        v_points := seal_order(v_soon.run, v_soon.key_id, false);
+      select p.sealed, p.upto into v_points, v_upto from seal_some(v_soon.run, v_soon.key_id, 4096, v_soon.step) p;
+      if v_points > 0 then
+        update seal_soon s set step = v_upto where s.run = v_soon.run and s.key_id = v_soon.key_id;
+        return v_points;
       end if;
+      v_points := seal_order(v_soon.run, v_soon.key_id, false);
     end if;
     if v_points > 0 then
       return v_points;
@@ -947,7 +950,7 @@ begin
     return -1;
   end if;
 
-  select q.run, q.key_id, q.found into v_queue from seal_queue q where q.due <= now() order by q.due limit 1 for update skip locked;
+  select q.run, q.key_id, q.step, q.found into v_queue from seal_queue q where q.due <= now() order by q.due limit 1 for update skip locked;
   if not found then
     return 0;
   end if;
@@ -961,21 +964,22 @@ begin
     select l.key_id from latest_metrics l where l.run = v_queue.run and l.key_id >= v_queue.key_id order by l.key_id limit 256
   loop
     v_last := v_key;
-    if exists (select from metrics m where m.run = v_queue.run and m.key_id = v_key offset 63) then
-      v_points := seal_some(v_queue.run, v_key, 0);
+    v_upto := case when v_key = v_queue.key_id then v_queue.step else -9223372036854775808 end;
+    if exists (select from metrics m where m.run = v_queue.run and m.key_id = v_key and m.step >= v_upto offset 63) then
+      select p.sealed, p.upto into v_points, v_upto from seal_some(v_queue.run, v_key, 0, v_upto) p;
     else
       v_points := seal_order(v_queue.run, v_key, true);
     end if;
     if v_points > 0 then
-      update seal_queue q set key_id = v_key, found = true where q.run = v_queue.run;
+      update seal_queue q set key_id = v_key, step = v_upto, found = true where q.run = v_queue.run;
       return v_points;
     end if;
   end loop;
   if v_last is not null then
-    update seal_queue q set key_id = v_last + 1 where q.run = v_queue.run;
+    update seal_queue q set key_id = v_last + 1, step = -9223372036854775808 where q.run = v_queue.run;
   elsif v_queue.found then
     /* What came meanwhile. */
-    update seal_queue q set key_id = 0, found = false, due = now() + quiet where q.run = v_queue.run;
+    update seal_queue q set key_id = 0, step = -9223372036854775808, found = false, due = now() + quiet where q.run = v_queue.run;
   else
     delete from seal_queue q where q.run = v_queue.run;
   end if;
@@ -985,7 +989,7 @@ $$;
 
 COMMENT ON FUNCTION public.seal_slice(quiet interval) IS 'Seals one slice of metric history; see the file.';
 
-CREATE FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer) RETURNS bigint
+CREATE FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer, v_from bigint, OUT sealed bigint, OUT upto bigint) RETURNS record
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     AS $$
@@ -1001,11 +1005,13 @@ declare
   v_timestamps bigint[];
   v_values double precision[];
 begin
-  select m.step, m.timestamp, m.value into v_newest from metrics m where m.run = v_run and m.key_id = v_key order by m.step desc, m.timestamp desc, m.value desc offset v_keep limit 1;
+  sealed := 0;
+  upto := v_from;
+  select m.step, m.timestamp, m.value into v_newest from metrics m where m.run = v_run and m.key_id = v_key and m.step >= v_from order by m.step desc, m.timestamp desc, m.value desc offset v_keep limit 1;
   if not found then
-    return 0;
+    return;
   end if;
-  select m.step, m.timestamp into v_least from metrics m where m.run = v_run and m.key_id = v_key order by m.step, m.timestamp, m.value limit 1;
+  select m.step, m.timestamp into v_least from metrics m where m.run = v_run and m.key_id = v_key and m.step >= v_from order by m.step, m.timestamp, m.value limit 1;
   select c.chunk, c.first_step, c.first_timestamp, c.last_step, c.last_timestamp
     into v_chunk
     from metric_chunks c
@@ -1035,6 +1041,7 @@ begin
                       from metrics m
                      where m.run = v_run
                        and m.key_id = v_key
+                       and m.step >= v_from
                        and (m.step, m.timestamp) <= (v_upto_step, v_upto_time)
                        and (m.step, m.timestamp, m.value) <= (v_newest.step, v_newest.timestamp, v_newest.value)
                      order by m.step, m.timestamp, m.value
@@ -1044,7 +1051,7 @@ begin
    order by p.step desc, p.timestamp desc, p.value desc
    limit 1;
   if not found then
-    return 0;
+    return;
   end if;
   if v_merge = '{}' then
     select c.chunk, c.points
@@ -1063,6 +1070,7 @@ begin
       delete from metrics m
        where m.run = v_run
          and m.key_id = v_key
+         and m.step >= v_from
          and (m.step, m.timestamp, m.value) <= (v_last.step, v_last.timestamp, v_last.value)
       returning m.step, m.timestamp, m.value
     )
@@ -1079,11 +1087,12 @@ begin
          ) p;
   delete from metric_chunks c where c.run = v_run and c.key_id = v_key and c.chunk = any (v_merge);
   perform seal_write(v_run, v_key, v_steps, v_timestamps, v_values);
-  return v_last.n;
+  sealed := v_last.n;
+  upto := v_last.step;
 end
 $$;
 
-COMMENT ON FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer) IS 'Seals a few thousand hot points of a series; see the file.';
+COMMENT ON FUNCTION public.seal_some(v_run bigint, v_key integer, v_keep integer, v_from bigint, OUT sealed bigint, OUT upto bigint) IS 'Seals a few thousand hot points of a series; see the file.';
 
 CREATE FUNCTION public.seal_write(v_run bigint, v_key integer, v_steps bigint[], v_timestamps bigint[], v_values double precision[]) RETURNS void
     LANGUAGE plpgsql
@@ -1099,15 +1108,22 @@ declare
   t bigint[];
   v double precision[];
   v_by bigint;
+  v_even boolean;
   v_deltas bigint[];
   v_rise boolean;
   v_wide boolean;
-  v_most bigint;
-  v_least bigint;
   v_numbers integer;
   v_minimum double precision;
   v_maximum double precision;
+  v_total double precision;
   v_blocks boolean;
+  v_block_steps bigint[];
+  v_block_timestamps bigint[];
+  v_block_numbers bigint[];
+  v_block_minimum double precision[];
+  v_block_maximum double precision[];
+  v_block_total double precision[];
+  v_block_last double precision[];
 begin
   for i in 1 .. v_chunks loop
     v_to := (v_all::bigint * i / v_chunks)::integer;
@@ -1117,37 +1133,56 @@ begin
     n := v_to - v_from + 1;
     v_from := v_to + 1;
 
-    /* Differences of 64-bit numbers may not fit: no differences are taken where the extremes are that far apart. */
-    v_by := null;
-    if n = 1 then
-      v_by := 0;
-    elsif s[n]::numeric - s[1] < 4e18 then
-      v_by := s[2] - s[1];
-      if (s[n] - s[1])::numeric <> v_by::numeric * (n - 1)
-        or exists (select from unnest(s[2:n], s[1:n-1]) as u(step, before) where u.step - u.before <> v_by) then
+    /* What cannot be worked out (differences beyond 64 bits, sums beyond a double) is left out. */
+    v_by := 0;
+    v_rise := true;
+    v_wide := false;
+    v_deltas := '{0}';
+    if n > 1 then
+      begin
+        v_by := s[2] - s[1];
+        select bool_and(u.step - u.step_before = v_by), array_agg(u.time - u.time_before), min(u.time - u.time_before) >= 0, max(abs(u.time - u.time_before)) > 2147483647
+          into v_even, v_deltas, v_rise, v_wide
+          from unnest(s[2:n], s[1:n-1], t[2:n], t[1:n-1]) as u(step, step_before, time, time_before);
+        v_deltas := 0::bigint || v_deltas;
+      exception when numeric_value_out_of_range then
+        v_even := false;
+        v_wide := true;
+        select bool_and(u.time >= u.time_before) into v_rise from unnest(t[2:n], t[1:n-1]) as u(time, time_before);
+      end;
+      if not v_even then
         v_by := null;
       end if;
     end if;
-    select min(u.x), max(u.x) into v_least, v_most from unnest(t) as u(x);
-    v_wide := v_most::numeric - v_least > 4e18;
-    if v_wide then
-      select bool_and(u.x >= u.before) into v_rise from unnest(t, t[1] || t) as u(x, before) where u.x is not null;
-    else
-      select array_agg(u.x - u.before), min(u.x - u.before) >= 0, max(abs(u.x - u.before)) > 2147483647
-        into v_deltas, v_rise, v_wide
-        from unnest(t, t[1] || t) as u(x, before)
-       where u.x is not null;
-    end if;
 
-    /* NaN is PostgreSQL's largest value. Sums stay clear of overflow; where a NaN is among points of one step and time, readers order it otherwise (MLflow's NaN is a 0): no blocks in either case. */
-    select count(*) filter (where u.x <> 'NaN'), min(u.x) filter (where u.x <> 'NaN'), max(u.x) filter (where u.x <> 'NaN') into v_numbers, v_minimum, v_maximum from unnest(v) as u(x);
-    v_blocks := coalesce(greatest(-v_minimum, v_maximum) <= 1e300, true);
+    begin
+      select array_agg(s[x.block * 64 + 1]), array_agg(t[x.block * 64 + 1]), array_agg(x.numbers), array_agg(coalesce(x.minimum, 'NaN')), array_agg(coalesce(x.maximum, 'NaN'))
+           , array_agg(coalesce(x.total, 0)), array_agg(v[least(x.block * 64 + 64, n)]), sum(x.numbers), min(x.minimum), max(x.maximum), coalesce(sum(x.total), 0)
+        into v_block_steps, v_block_timestamps, v_block_numbers, v_block_minimum, v_block_maximum, v_block_total, v_block_last, v_numbers, v_minimum, v_maximum, v_total
+        from (
+               select (u.i - 1) / 64 as block
+                    , count(u.number) as numbers
+                    , min(u.number) as minimum
+                    , max(u.number) as maximum
+                    , sum(u.number) as total
+                 from (select nullif(w.x, 'NaN') as number, w.i::integer as i from unnest(v) with ordinality as w(x, i)) u
+                group by 1
+                order by 1
+             ) x;
+    exception when numeric_value_out_of_range then
+      v_total := null;
+      select count(u.number), min(u.number), max(u.number) into v_numbers, v_minimum, v_maximum from (select nullif(w.x, 'NaN') as number from unnest(v) as w(x)) u;
+    end;
+    /* Sums of blocks are to be added up without overflow; where a NaN is among points of one step and time, readers order it otherwise (MLflow's NaN is a 0): no blocks in either case. */
+    if v_total is not null and greatest(-v_minimum, v_maximum) > 1e300 then
+      v_total := null;
+    end if;
+    v_blocks := v_total is not null;
     if v_blocks and v_numbers < n then
       v_blocks := not exists (
         select
-          from unnest(s, t, v, 0::bigint || s, 0::bigint || t) with ordinality as u(step, time, value, step_before, time_before, i)
+          from unnest(s[2:n], s[1:n-1], t[2:n], t[1:n-1], v[2:n]) as u(step, step_before, time, time_before, value)
          where u.value = 'NaN'
-           and u.i between 2 and n
            and u.step = u.step_before
            and u.time = u.time_before
       );
@@ -1156,32 +1191,18 @@ begin
     insert into metric_chunks (
       run, key_id, chunk, points, first_step, last_step, step_by, steps, first_timestamp, last_timestamp, times_rise, timestamp_deltas, timestamps, values
     , numbers, minimum, maximum, total, block_steps, block_timestamps, block_numbers, block_minimum, block_maximum, block_total, block_last
-    )
-    select v_run, v_key, v_chunk, n, s[1], s[n], v_by, case when v_by is null then s end, t[1], t[n], v_rise
-         , case when not v_wide then v_deltas::integer[] end, case when v_wide then t end, v
-         , v_numbers, v_minimum, v_maximum, case when v_blocks then coalesce(b.total, 0) end
-         , case when v_by is null then b.steps end, b.timestamps, case when v_numbers < n then b.numbers end, b.minimum, b.maximum, b.totals, b.last
-      from (
-             select array_agg(s[x.block * 64 + 1]) as steps
-                  , array_agg(t[x.block * 64 + 1]) as timestamps
-                  , array_agg(x.numbers) as numbers
-                  , array_agg(x.minimum) as minimum
-                  , array_agg(x.maximum) as maximum
-                  , array_agg(x.total) as totals
-                  , array_agg(v[least(x.block * 64 + 64, n)]) as last
-                  , sum(x.total) as total
-               from (
-                      select (u.i - 1)::integer / 64 as block
-                           , count(*) filter (where u.x <> 'NaN')::smallint as numbers
-                           , coalesce(min(u.x) filter (where u.x <> 'NaN'), 'NaN') as minimum
-                           , coalesce(max(u.x) filter (where u.x <> 'NaN'), 'NaN') as maximum
-                           , coalesce(sum(u.x) filter (where u.x <> 'NaN'), 0) as total
-                        from unnest(v) with ordinality as u(x, i)
-                       where v_blocks
-                       group by 1
-                       order by 1
-                    ) x
-           ) b;
+    ) values (
+      v_run, v_key, v_chunk, n, s[1], s[n], v_by, case when v_by is null then s end, t[1], t[n], v_rise
+    , case when not v_wide then v_deltas::integer[] end, case when v_wide then t end, v
+    , v_numbers, v_minimum, v_maximum, v_total
+    , case when v_blocks and v_by is null then v_block_steps end
+    , case when v_blocks then v_block_timestamps end
+    , case when v_blocks and v_numbers < n then v_block_numbers::smallint[] end
+    , case when v_blocks then v_block_minimum end
+    , case when v_blocks then v_block_maximum end
+    , case when v_blocks then v_block_total end
+    , case when v_blocks then v_block_last end
+    );
     v_chunk := v_chunk + 1;
   end loop;
 end
@@ -1701,7 +1722,8 @@ CREATE TABLE public.seal_queue (
     run bigint NOT NULL,
     due timestamp with time zone NOT NULL,
     key_id integer DEFAULT 0 NOT NULL,
-    found boolean DEFAULT false NOT NULL
+    found boolean DEFAULT false NOT NULL,
+    step bigint DEFAULT '-9223372036854775808'::bigint NOT NULL
 );
 
 COMMENT ON TABLE public.seal_queue IS 'Runs whose metric history is to be sealed once it has been quiet.';
@@ -1714,9 +1736,12 @@ COMMENT ON COLUMN public.seal_queue.key_id IS 'Names below this one are done in 
 
 COMMENT ON COLUMN public.seal_queue.found IS 'True when this pass had something to seal: another one follows.';
 
+COMMENT ON COLUMN public.seal_queue.step IS 'Where the search for hot points of that name goes on: what was sealed a moment ago still lies in the index.';
+
 CREATE TABLE public.seal_soon (
     run bigint NOT NULL,
-    key_id integer NOT NULL
+    key_id integer NOT NULL,
+    step bigint DEFAULT '-9223372036854775808'::bigint NOT NULL
 );
 
 COMMENT ON TABLE public.seal_soon IS 'Series to be sealed, or put in order, while their run is live: those that have grown long.';
@@ -1724,6 +1749,8 @@ COMMENT ON TABLE public.seal_soon IS 'Series to be sealed, or put in order, whil
 COMMENT ON COLUMN public.seal_soon.run IS 'runs.id.';
 
 COMMENT ON COLUMN public.seal_soon.key_id IS 'Name of the metric.';
+
+COMMENT ON COLUMN public.seal_soon.step IS 'Where the search for hot points goes on.';
 
 CREATE TABLE public.seal_watch (
     one boolean DEFAULT true NOT NULL,

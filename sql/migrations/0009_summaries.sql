@@ -52,16 +52,20 @@ create index metric_chunks_last_idx on metric_chunks (run, key_id, last_step, la
 alter table seal_queue add column key_id integer not null default 0;
 comment on column seal_queue.key_id is 'Names below this one are done in this pass.';
 alter table seal_queue add column found boolean not null default false;
+alter table seal_queue add column step bigint not null default -9223372036854775808;
+comment on column seal_queue.step is 'Where the search for hot points of that name goes on: what was sealed a moment ago still lies in the index.';
 comment on column seal_queue.found is 'True when this pass had something to seal: another one follows.';
 
 create table seal_soon (
   run bigint not null
 , key_id integer not null
+, step bigint not null default -9223372036854775808
 , primary key (run, key_id)
 );
 comment on table seal_soon is 'Series to be sealed, or put in order, while their run is live: those that have grown long.';
 comment on column seal_soon.run is 'runs.id.';
 comment on column seal_soon.key_id is 'Name of the metric.';
+comment on column seal_soon.step is 'Where the search for hot points goes on.';
 
 create table seal_watch (
   one boolean primary key default true check (one)
