@@ -49,4 +49,6 @@ enum next artifact_send(struct artifact *);
 enum next artifact_list(struct artifact *);
 /* Opens the store and says what will not work. */
 void artifacts_start(void);
+/* Whether clients may be told to go past the server, to addresses that it signs. */
+bool artifacts_direct(void);
 #endif

@@ -71,6 +71,14 @@ artifacts_start(void)
 		store_check(s, checked, NULL);
 }
 
+bool
+artifacts_direct(void)
+{
+	struct store *s = config->serve_artifacts && config->multipart && config->default_artifact_root[0] == '\0' ? proxy_open() : NULL;
+
+	return s != NULL && s->can_sign;
+}
+
 static struct artifact *
 artifact_new(struct call *call, struct store *store)
 {

@@ -1,4 +1,5 @@
 /* The server about itself: health, version, what it can do. */
+#include "api/artifact.h"
 #include "base/db.h"
 #include "config.h"
 #include "engine/call.h"
@@ -29,16 +30,10 @@ ready(struct call *call)
 	return call_reply_text(call, 200, "text/plain", TEXT("OK"));
 }
 
-static bool
-bucket(void)
-{
-	return strncmp(config->artifacts_destination, "gs://", 5) == 0 && config->default_artifact_root[0] == '\0';
-}
-
 static enum next
 server_info(struct call *call)
 {
-	const char *direct = bucket() && config->multipart ? "true" : "false";
+	const char *direct = artifacts_direct() ? "true" : "false";
 
 	buf_printf(&call->out, "{\"store_type\":\"SqlStore\",\"workspaces_enabled\":false,\"trace_archival_enabled\":false,\"multipart_uploads_enabled\":%s,\"multipart_downloads_enabled\":%s,"
 	    "\"presigned_upload_run_id_supported\":true,\"presigned_upload_model_id_supported\":true,\"features_enabled\":{\"gateway\":false}}", direct, direct);

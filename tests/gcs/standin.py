@@ -480,7 +480,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def exchange(self):
         form = dict(urllib.parse.parse_qsl(self.body().decode()))
-        if form.get("subject_token") != "subject-of-the-platform" or "token-exchange" not in form.get("grant_type", ""):
+        wanted = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "requested_token_type": "urn:ietf:params:oauth:token-type:access_token", "subject_token": "subject-of-the-platform",
+                  "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q"}
+        if any(form.get(n) != v for n, v in wanted.items()) or not form.get("scope", "").startswith("https://www.googleapis.com/auth/"):
             return self.answer_json({"error": "invalid_grant", "error_description": "bad subject token"}, 400)
         self.answer_json({"access_token": self.state.token(), "expires_in": 3599, "token_type": "Bearer"})
 
