@@ -37,7 +37,7 @@ static const struct field interval_fields[] = {
 	FIELDS_END,
 };
 
-static const struct word axes[] = { { "step", 0 }, { "time", 1 }, { "relative", 2 }, { NULL, 0 } };
+static const struct word axes[] = { { "step", AXIS_STEP }, { "time", AXIS_TIME }, { "relative", AXIS_RELATIVE }, { NULL, 0 } };
 
 static const struct field chart_fields[] = {
 	{ .name = "run_ids", .type = F_TEXTS, .required = true },
@@ -195,7 +195,7 @@ history(struct call *call)
 	if (!offset_parse(call, call_text(call, "page_token"), &a->offset))
 		return FAILED;
 	call->state = a;
-	return series_read(call, &call->values[0], call_text(call, "metric_key"), NULL, NULL, true, history_print);
+	return series_read(call, &call->values[0], call_text(call, "metric_key"), NULL, NULL, history_print);
 }
 
 /* ---- get-history-bulk ---- */
@@ -244,7 +244,7 @@ bulk(struct call *call)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "GetMetricHistoryBulk request cannot specify more than %d run_ids. Received %zu run_ids.", BULK_RUNS_MOST, runs->count);
 	if (call_int(call, "max_results") < 1)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "max_results must be a positive integer.");
-	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, true, bulk_print);
+	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, bulk_print);
 }
 
 /* ---- get-history-bulk-interval ---- */
@@ -314,7 +314,7 @@ interval(struct call *call)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "If either start step or end step are specified, both must be specified.");
 	if (start->given && start->i > end->i)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "end_step must be greater than start_step. Found start_step=%lld and end_step=%lld.", (long long)start->i, (long long)end->i);
-	return series_read(call, runs, call_text(call, "metric_key"), start->given ? &start->i : NULL, end->given ? &end->i : NULL, true, interval_print);
+	return series_read(call, runs, call_text(call, "metric_key"), start->given ? &start->i : NULL, end->given ? &end->i : NULL, interval_print);
 }
 
 /* ---- charts: each bucket's least and largest kept ---- */
@@ -324,16 +324,6 @@ struct bucket {
 	size_t n;
 	size_t numbers;
 };
-
-static double
-x_of(const struct series *s, const struct sample *p, int64_t axis)
-{
-	if (axis == 0)
-		return (double)p->step;
-	if (axis == 1)
-		return (double)p->time;
-	return (double)(p->time - s->first_time) / 1000.0;
-}
 
 static void
 numbers_print(struct buf *b, const char *name, const struct bucket *buckets, size_t n, double (*of)(const struct bucket *))
@@ -380,20 +370,29 @@ bucket_last(const struct bucket *b)
 	return b->last;
 }
 
+/* Points that follow those in the bucket, summed up; the first one's value is the last's. */
 static void
-bucket_add(struct bucket *b, double x, double value)
+bucket_add(struct bucket *to, double x, const struct block *b)
 {
-	if (b->n++ == 0)
-		b->x = x;
-	b->last = value;
-	if (isnan(value))
+	if (to->n == 0)
+		to->x = x;
+	to->n += b->n;
+	to->last = b->first.value;
+	if (b->numbers == 0)
 		return;
-	if (b->numbers == 0 || value < b->min)
-		b->min = value;
-	if (b->numbers == 0 || value > b->max)
-		b->max = value;
-	b->sum += value;
-	b->numbers++;
+	if (to->numbers == 0 || b->min < to->min)
+		to->min = b->min;
+	if (to->numbers == 0 || b->max > to->max)
+		to->max = b->max;
+	to->sum += b->total;
+	to->numbers += b->numbers;
+}
+
+/* A point as a block of one. */
+static struct block
+block_of(const struct sample *p)
+{
+	return (struct block){ .first = *p, .n = 1, .numbers = isnan(p->value) ? 0u : 1u, .min = p->value, .max = p->value, .total = p->value };
 }
 
 /* How many NaN each bucket holds, which least, mean and greatest pass over; left out when there are none. */
@@ -413,42 +412,62 @@ nans_print(struct buf *b, const struct bucket *buckets, size_t n)
 	buf_byte(b, ']');
 }
 
-static void
-chart_series(struct call *call, struct series *s, int64_t axis, size_t want)
+/* Samples and blocks one after the other, in order on the axis, within the stretch asked for. */
+struct walk {
+	const struct series *series;
+	const struct chart_asked *asked;
+	size_t sample;
+	size_t block;
+};
+
+static bool
+walk_next(struct walk *w, struct block *out, double *x)
 {
-	struct value *start = call_value(call, "start");
-	struct value *end = call_value(call, "end");
+	const struct series *s = w->series;
+
+	for (;;) {
+		bool sample = w->sample < s->count;
+
+		if (sample && w->block < s->block_count)
+			sample = series_before(w->asked->axis, &s->samples[w->sample], &s->blocks[w->block].first);
+		if (!sample && w->block >= s->block_count)
+			return false;
+		*out = sample ? block_of(&s->samples[w->sample++]) : s->blocks[w->block++];
+		*x = series_x(s, w->asked->axis, &out->first);
+		if ((w->asked->start == NULL || *x >= *w->asked->start) && (w->asked->end == NULL || *x <= *w->asked->end))
+			return true;
+	}
+}
+
+static void
+chart_series(struct call *call, struct series *s, const struct chart_asked *asked)
+{
+	size_t want = asked->buckets;
 	struct bucket *buckets = arena_array(call->arena, 2 * want + 2, sizeof(*buckets));
+	struct walk w = { .series = s, .asked = asked };
+	struct block b;
 	size_t inside = 0;
 	size_t used = 0;
 	size_t i;
 	double low = 0;
 	double high = 0;
+	double x;
 	bool exact;
 
-	series_sort(s, axis == 0 ? SERIES_BY_STEP : SERIES_BY_TIME);
-	for (i = 0; i < s->count; i++) {
-		double x = x_of(s, &s->samples[i], axis);
-
-		if ((start->given && x < start->d) || (end->given && x > end->d))
-			continue;
+	series_sort(s, asked->axis == AXIS_STEP ? SERIES_BY_STEP : SERIES_BY_TIME);
+	while (walk_next(&w, &b, &x)) {
 		if (inside == 0)
 			low = x;
 		high = x;
-		inside++;
+		inside += b.n;
 	}
 	exact = inside <= 2 * want;
-	for (i = 0; i < s->count; i++) {
-		double x = x_of(s, &s->samples[i], axis);
-		size_t at;
+	for (w = (struct walk){ .series = s, .asked = asked }; walk_next(&w, &b, &x); used++) {
+		size_t at = exact ? used : high > low ? (size_t)((x - low) / (high - low) * (double)want) : 0;
 
-		if ((start->given && x < start->d) || (end->given && x > end->d))
-			continue;
-		at = exact ? used : high > low ? (size_t)((x - low) / (high - low) * (double)want) : 0;
 		if (!exact && at >= want)
 			at = want - 1;
-		bucket_add(&buckets[at], x, s->samples[i].value);
-		used++;
+		bucket_add(&buckets[at], x, &b);
 	}
 	if (!exact) {
 		/* Empty buckets go. */
@@ -458,7 +477,7 @@ chart_series(struct call *call, struct series *s, int64_t axis, size_t want)
 	}
 	buf_puts(&call->out, "{\"run_id\":");
 	buf_json(&call->out, s->run_id);
-	buf_printf(&call->out, ",\"count\":%zu,\"exact\":%s", s->count, exact ? "true" : "false");
+	buf_printf(&call->out, ",\"count\":%zu,\"exact\":%s", s->count + s->more, exact ? "true" : "false");
 	numbers_print(&call->out, "x", buckets, used, bucket_x);
 	numbers_print(&call->out, "min", buckets, used, bucket_min);
 	numbers_print(&call->out, "max", buckets, used, bucket_max);
@@ -472,16 +491,27 @@ chart_series(struct call *call, struct series *s, int64_t axis, size_t want)
 	buf_byte(&call->out, '}');
 }
 
+static void
+chart_asked(struct call *call, struct chart_asked *asked)
+{
+	struct value *start = call_value(call, "start");
+	struct value *end = call_value(call, "end");
+
+	*asked = (struct chart_asked){ .axis = (enum series_axis)call_int(call, "x_axis"), .start = start->given ? &start->d : NULL, .end = end->given ? &end->d : NULL, .buckets = (size_t)call_int(call, "buckets") };
+}
+
 static enum next
 chart_print(struct call *call, struct series *all, size_t n)
 {
+	struct chart_asked asked;
 	size_t i;
 
+	chart_asked(call, &asked);
 	buf_puts(&call->out, "{\"series\":[");
 	for (i = 0; i < n; i++) {
 		if (i > 0)
 			buf_byte(&call->out, ',');
-		chart_series(call, &all[i], call_int(call, "x_axis"), (size_t)call_int(call, "buckets"));
+		chart_series(call, &all[i], &asked);
 	}
 	buf_puts(&call->out, "]}");
 	return call_reply_json(call);
@@ -492,12 +522,14 @@ chart(struct call *call)
 {
 	struct value *runs = call_value(call, "run_ids");
 	int64_t buckets = call_int(call, "buckets");
+	struct chart_asked asked;
 
 	if (runs->count > CHART_RUNS_MOST)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A chart can show at most %d runs. Got %zu.", CHART_RUNS_MOST, runs->count);
 	if (buckets < 1 || buckets > 5000)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "buckets must be between 1 and 5000.");
-	return series_read(call, runs, call_text(call, "metric_key"), NULL, NULL, call_int(call, "x_axis") != 0, chart_print);
+	chart_asked(call, &asked);
+	return series_read_chart(call, runs, call_text(call, "metric_key"), &asked, chart_print);
 }
 
 static const struct endpoint metric_endpoints[] = {

@@ -155,29 +155,6 @@ select i.run, 4, 0, null, null, null
 union all
 select run, case when output then 6 else 5 end, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]);
 
--- name: metric_history
--- Hot points of one series.
-select m.step, m.timestamp, m.value
-  from metrics m
- where m.run = (select id from runs where run_id = $1::text)
-   and m.key_id = (select id from keys where key = $2::text);
-
--- name: metric_chunks
--- Sealed points of one series, chunk by chunk.
-select c.points, c.first_step, c.step_by, c.steps, c.first_timestamp, c.timestamp_deltas, c.timestamps, c.values
-  from metric_chunks c
- where c.run = (select id from runs where run_id = $1::text)
-   and c.key_id = (select id from keys where key = $2::text)
- order by c.chunk;
-
--- name: metric_chunks_by_step
--- The same without timestamps, for charts over steps.
-select c.points, c.first_step, c.step_by, c.steps, 0::bigint, null::integer[], null::bigint[], c.values
-  from metric_chunks c
- where c.run = (select id from runs where run_id = $1::text)
-   and c.key_id = (select id from keys where key = $2::text)
- order by c.chunk;
-
 -- name: log_inputs
 -- $1 run id, $2 datasets as MLflow's JSON [{dataset:{name,digest,source_type,source,schema,profile},tags:[{key,value}]}], $3 models [{model_id}]
 with r as (
