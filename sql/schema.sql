@@ -98,7 +98,48 @@ CREATE FUNCTION public.location_join(location text, path text) RETURNS text
 
 COMMENT ON FUNCTION public.location_join(location text, path text) IS 'A location with a path added before its query string.';
 
-CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
+CREATE FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) RETURNS record
+    LANGUAGE plpgsql
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    SET work_mem TO '32MB'
+    AS $$
+begin
+  perform pg_advisory_xact_lock(points_lock());
+  perform set_config('synchronous_commit', 'off', true);
+  with g as (delete from metric_log l where l.seq > after returning l.*)
+  , p as materialized (
+      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value
+        from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) as u(request, key_id, step, timestamp, value)
+       where g.runs[u.request] <> 0
+       order by 1, 2, 3, 4, 5
+    )
+  , h as (insert into metrics (run, key_id, step, timestamp, value) select p.run, p.key_id, p.step, p.timestamp, p.value from p on conflict do nothing)
+  , r as materialized (
+      select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 as deleted
+        from (select distinct p.run from p) p
+        join runs r on r.id = p.run
+    )
+  , s as (insert into unsettled (run, experiment_id) select r.id, r.experiment_id from r order by r.id on conflict do nothing)
+  , n as (
+      insert into latest_metrics as l (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+      select distinct on (p.run, p.key_id) p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
+        from p
+        join r on r.id = p.run
+       order by p.run, p.key_id, p.step desc, p.timestamp desc, (case when p.value = 'NaN' then 0 else p.value end) desc
+          on conflict (run, key_id) do update
+         set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+       where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+           > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end)
+    )
+  select g.n, g.last, (select count(*) from p) into batches, last, points from (select count(*) as n, max(seq) as last from g) g;
+end
+$$;
+
+COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
+
+CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -109,16 +150,18 @@ declare
   v_start bigint[];
   v_rank bigint[];
   v_problem integer[];
+  v_worst integer;
 begin
-  select array_agg(coalesce(r.id, 0) order by n.i)
-       , array_agg(coalesce(r.experiment_id, 0) order by n.i)
-       , array_agg(coalesce(r.start_time, 0) order by n.i)
-       , array_agg(coalesce(r.run_rank, 0) order by n.i)
-       , array_agg(case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end order by n.i)
-    into v_id, v_experiment, v_start, v_rank, v_problem
-    from unnest(r_run) with ordinality as n(run_id, i)
-    left join runs r on r.run_id = n.run_id
-    left join experiments e on e.id = r.experiment_id;
+  select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
+    into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
+    from (
+           select coalesce(r.id, 0) as id, r.experiment_id, r.start_time, r.run_rank
+                , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
+             from unnest(r_run) with ordinality as n(run_id, i)
+             left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true /* limit 1: look-ups, whatever the planner thinks of the table */
+             left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
+            order by n.i
+         ) x;
 
   if cardinality(x_req) > 0 then
     return query
@@ -135,6 +178,7 @@ begin
                  from unnest(x_req, x_model) as x(req, model)
                 where not exists (select from logged_models lm where lm.model_id = x.model)
              ) c on c.req = g.i and v_problem[g.i] = 0;
+      v_worst := 4;
     end if;
   end if;
 
@@ -155,6 +199,7 @@ begin
                  join params s on s.run = v_id[p.req] and s.key_id = p.key_id
                 where s.value <> p.value
              ) c on c.req = g.i;
+      v_worst := 3;
     end if;
     insert into params (run, key_id, experiment_id, start_time, run_rank, value)
     select distinct on (v_id[p.req], p.key_id) v_id[p.req], p.key_id, v_experiment[p.req], v_start[p.req], v_rank[p.req], p.value
@@ -172,27 +217,13 @@ begin
   end if;
 
   if cardinality(m_req) > 0 then
-    perform pg_advisory_xact_lock_shared(run_lock(x.run)) from (select distinct r.run from unnest(v_id) as r(run) order by 1) x;
-    insert into unsettled (run, experiment_id)
-    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
-      from generate_subscripts(v_id, 1) as c(i)
-     where v_problem[c.i] = 0
-     order by v_id[c.i]
-        on conflict do nothing;
-    insert into metrics (run, key_id, step, timestamp, value)
-    select v_id[m.req], m.key_id, m.step, m.time, m.value
-      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
-     where v_problem[m.req] = 0
-        on conflict do nothing;
-    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
-    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
-      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
-     where v_problem[c.req] = 0
-     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
-        on conflict (run, key_id) do update
-       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
-     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
-         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+    if v_worst > 0 then
+      select array_agg(case when p.problem = 0 then r.id else 0 end order by r.i)
+        into v_id
+        from unnest(v_id) with ordinality as r(id, i)
+        join unnest(v_problem) with ordinality as p(problem, i) on p.i = r.i;
+    end if;
+    insert into metric_log (runs, requests, keys, steps, timestamps, values) values (v_id, m_req, m_key, m_step, m_time, m_value);
   end if;
 
   if cardinality(x_req) > 0 then
@@ -227,14 +258,16 @@ begin
     end if;
   end if;
 
-  return query
-  select p.i::integer, p.problem, null::integer, null::text, null::text
-    from unnest(v_problem) with ordinality as p(problem, i)
-   where p.problem in (1, 2);
+  if v_worst > 0 then
+    return query
+    select p.i::integer, p.problem, null::integer, null::text, null::text
+      from unnest(v_problem) with ordinality as p(problem, i)
+     where p.problem in (1, 2);
+  end if;
 end
 $$;
 
-COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
+COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
 
 CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, arrived bigint, OUT fail text, OUT model json) RETURNS record
     LANGUAGE plpgsql
@@ -601,6 +634,12 @@ $_$;
 
 COMMENT ON FUNCTION public.number_of(value text) IS 'A text as a number, null when it is none.';
 
+CREATE FUNCTION public.points_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((80)::bigint << 48);
+
+COMMENT ON FUNCTION public.points_lock() IS 'Key of the advisory lock of those who move points.';
+
 CREATE FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT registered_model json) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -740,7 +779,6 @@ begin
   if not pg_try_advisory_xact_lock(78::bigint << 48) then
     return 0;
   end if;
-  v_done := settle(null, interval '30 seconds');
   delete from repeats r
    where r.key = any (array(
        select x.key
@@ -758,17 +796,13 @@ begin
     v_done := v_done + abs(v_slice);
     exit when clock_timestamp() > v_from + interval '15 milliseconds';
   end loop;
+  /* Last: it holds points_lock() until the commit. */
+  v_done := v_done + settle(null, interval '30 seconds');
   return v_done;
 end
 $$;
 
 COMMENT ON FUNCTION public.run_jobs() IS 'Settles, forgets old repeats and seals, a little at a time. Returns how much was done.';
-
-CREATE FUNCTION public.run_lock(run bigint) RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (((77)::bigint << 48) | run);
-
-COMMENT ON FUNCTION public.run_lock(run bigint) IS 'Key of a run''s advisory lock, see settle().';
 
 CREATE FUNCTION public.run_rank_of(run_id text) RETURNS bigint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -1216,6 +1250,10 @@ CREATE FUNCTION public.settle(experiments bigint[], age interval) RETURNS bigint
 declare
   v_runs bigint[];
 begin
+  if not exists (select from unsettled) then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(points_lock());
   select array_agg(x.run order by x.run)
     into v_runs
     from (
@@ -1229,12 +1267,13 @@ begin
   if v_runs is null then
     return 0;
   end if;
-  perform pg_advisory_xact_lock(run_lock(r.run)) from unnest(v_runs) as r(run);
   delete from unsettled u where u.run = any (v_runs);
   update latest_metrics l
-     set search_value = l.value
+     set search_value = l.value, deleted = r.lifecycle = 1
+    from runs r
    where l.run = any (v_runs)
-     and l.search_value is distinct from l.value;
+     and r.id = l.run
+     and (l.search_value <> l.value or l.deleted <> (r.lifecycle = 1));
   /* What was written to will be sealed once it has been quiet (seal_slice()). */
   insert into seal_queue (run, due)
   select r.run, now() + interval '15 minutes' from unnest(v_runs) as r(run) order by r.run
@@ -1474,6 +1513,47 @@ COMMENT ON COLUMN public.metric_chunks.block_maximum IS 'Largest value of each b
 COMMENT ON COLUMN public.metric_chunks.block_total IS 'Sum of each block.';
 
 COMMENT ON COLUMN public.metric_chunks.block_last IS 'Last value of each block.';
+
+CREATE TABLE public.metric_log (
+    seq bigint NOT NULL,
+    runs bigint[] NOT NULL,
+    requests integer[] NOT NULL,
+    keys integer[] NOT NULL,
+    steps bigint[] NOT NULL,
+    timestamps bigint[] NOT NULL,
+    "values" double precision[] NOT NULL
+)
+WITH (autovacuum_vacuum_threshold='5000', autovacuum_vacuum_scale_factor='0');
+ALTER TABLE ONLY public.metric_log ALTER COLUMN requests SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_log ALTER COLUMN keys SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_log ALTER COLUMN steps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_log ALTER COLUMN timestamps SET COMPRESSION lz4;
+ALTER TABLE ONLY public.metric_log ALTER COLUMN "values" SET COMPRESSION lz4;
+
+COMMENT ON TABLE public.metric_log IS 'Points that are logged and not yet in metrics and latest_metrics: a tenth of a second''s worth, moved on by log_apply() or by the next request that reads points.';
+
+COMMENT ON COLUMN public.metric_log.seq IS 'Order of arrival, roughly.';
+
+COMMENT ON COLUMN public.metric_log.runs IS 'runs.id of each request of the batch; 0: it was refused.';
+
+COMMENT ON COLUMN public.metric_log.requests IS 'Of each point: which of the runs it belongs to, from 1.';
+
+COMMENT ON COLUMN public.metric_log.keys IS 'Of each point: name of the metric.';
+
+COMMENT ON COLUMN public.metric_log.steps IS 'Of each point: step.';
+
+COMMENT ON COLUMN public.metric_log.timestamps IS 'Of each point: milliseconds since 1970.';
+
+COMMENT ON COLUMN public.metric_log."values" IS 'Of each point: the value.';
+
+ALTER TABLE public.metric_log ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.metric_log_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.metrics (
     run bigint NOT NULL,
@@ -1901,6 +1981,9 @@ ALTER TABLE ONLY public.logged_models
 
 ALTER TABLE ONLY public.metric_chunks
     ADD CONSTRAINT metric_chunks_pkey PRIMARY KEY (run, key_id, chunk);
+
+ALTER TABLE ONLY public.metric_log
+    ADD CONSTRAINT metric_log_pkey PRIMARY KEY (seq);
 
 ALTER TABLE ONLY public.metrics
     ADD CONSTRAINT metrics_pkey PRIMARY KEY (run, key_id, step, "timestamp", value);

@@ -377,6 +377,7 @@ static const struct endpoint experiment_endpoints[] = {
 	    .method = HTTP_M_POST,
 	    .path = "mlflow/experiments/restore",
 	    .access = ACCESS_MANAGE,
+	    .fresh = true,
 	    ONE("experiment_id"),
 	    .once = true,
 	    .fields = id_fields,

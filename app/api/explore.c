@@ -234,9 +234,9 @@ experiment_valid(struct call *call)
 }
 
 static const struct endpoint explore_endpoints[] = {
-	{ .method = HTTP_M_POST, .path = "tallyd/runs/table", .access = ACCESS_READ, .on = EXPERIMENTS("experiment_ids"), .fields = table_fields, .run = table, .doc = "Rows of the runs table from an offset, chosen columns only, with the total." },
-	{ .method = HTTP_M_GET, .path = "tallyd/keys", .access = ACCESS_READ, .on = EXPERIMENTS("experiment_id"), .fields = keys_fields, .run = keys_list, .shape = SHAPE_OBJECT, .doc = "Names of metrics, params or tags in use." },
-	{ .method = HTTP_M_POST, .path = "tallyd/runs/groups", .access = ACCESS_READ, .on = EXPERIMENTS("experiment_ids"), .fields = groups_fields, .run = groups, .shape = SHAPE_LIST, .wrap = "groups", .doc = "Runs grouped by params or tags, with mean, spread, least and largest of metrics." },
+	{ .method = HTTP_M_POST, .path = "tallyd/runs/table", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_ids"), .fields = table_fields, .run = table, .doc = "Rows of the runs table from an offset, chosen columns only, with the total." },
+	{ .method = HTTP_M_GET, .path = "tallyd/keys", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_id"), .fields = keys_fields, .run = keys_list, .shape = SHAPE_OBJECT, .doc = "Names of metrics, params or tags in use." },
+	{ .method = HTTP_M_POST, .path = "tallyd/runs/groups", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_ids"), .fields = groups_fields, .run = groups, .shape = SHAPE_LIST, .wrap = "groups", .doc = "Runs grouped by params or tags, with mean, spread, least and largest of metrics." },
 	{ .method = HTTP_M_GET, .path = "tallyd/views", .access = ACCESS_READ, .on = EXPERIMENT("experiment_id"), .fields = views_fields, .check = experiment_valid, .sql = SQL_views_list, .args = "experiment_id:int", .shape = SHAPE_LIST, .wrap = "views", .doc = "Saved views of an experiment." },
 	{
 	    .method = HTTP_M_POST,

@@ -74,7 +74,7 @@ graphql(struct call *call)
 }
 
 static const struct endpoint graphql_endpoints[] = {
-	{ .method = HTTP_M_POST, .api = API_ROOT, .path = "graphql", .access = ACCESS_READ, .on = SERVER, .fields = graphql_fields, .run = graphql, .doc = "The two documents of MLflow's own page." },
-	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "graphql", .access = ACCESS_READ, .on = SERVER, .fields = graphql_fields, .run = graphql, .doc = "The two documents of MLflow's own page." },
+	{ .method = HTTP_M_POST, .api = API_ROOT, .path = "graphql", .access = ACCESS_READ, .fresh = true, .on = SERVER, .fields = graphql_fields, .run = graphql, .doc = "The two documents of MLflow's own page." },
+	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "graphql", .access = ACCESS_READ, .fresh = true, .on = SERVER, .fields = graphql_fields, .run = graphql, .doc = "The two documents of MLflow's own page." },
 };
 const struct endpoint_table graphql_table = ENDPOINT_TABLE(graphql_endpoints);

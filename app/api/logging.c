@@ -47,11 +47,10 @@ struct logged {
 	struct text run_id;
 	struct text *names; /* of metrics, params, tags in this order */
 	struct point *metrics;
-	struct point *latest;
 	struct pair *params;
 	struct pair *tags;
 	struct model_point *models;
-	size_t metric_count, latest_count, param_count, tag_count, model_count;
+	size_t metric_count, param_count, tag_count, model_count;
 	bool single; /* log-parameter: its own message */
 	bool again;  /* the outcome of the first try was unknown */
 };
@@ -63,40 +62,14 @@ static const struct db_merger merger = { .merge = logged_merge, .split = logged_
 
 /* ---- one request ---- */
 
-static int
-point_compare(const void *a, const void *b)
+static enum next
+logged_put(struct call *call, PGresult *none)
 {
-	const struct point *x = a;
-	const struct point *y = b;
-	double vx = isnan(x->value) ? 0 : x->value;
-	double vy = isnan(y->value) ? 0 : y->value;
+	struct logged *l = call->state;
 
-	if (x->key != y->key)
-		return x->key < y->key ? -1 : 1;
-	if (x->step != y->step)
-		return x->step > y->step ? -1 : 1;
-	if (x->time != y->time)
-		return x->time > y->time ? -1 : 1;
-	return (vx < vy) - (vx > vy);
-}
-
-/* The best candidate for each key's latest value: largest (step, timestamp, value), NaN as 0. */
-static void
-latest_pick(struct call *call, struct logged *l)
-{
-	size_t i;
-
-	if (l->metric_count == 1) {
-		l->latest = l->metrics;
-		l->latest_count = 1;
-		return;
-	}
-	l->latest = arena_array(call->arena, l->metric_count, sizeof(*l->latest));
-	memcpy(l->latest, l->metrics, l->metric_count * sizeof(*l->latest));
-	qsort(l->latest, l->metric_count, sizeof(*l->latest), point_compare);
-	for (i = 0; i < l->metric_count; i++)
-		if (l->latest_count == 0 || l->latest[l->latest_count - 1].key != l->latest[i].key)
-			l->latest[l->latest_count++] = l->latest[i];
+	(void)none;
+	call_submit_write(call, &l->op);
+	return WAIT;
 }
 
 static enum next
@@ -115,10 +88,7 @@ logged_submit(struct call *call, PGresult *none)
 	for (i = 0; i < l->tag_count; i++)
 		known = key_number(l->names[at++], &l->tags[i].key) && known;
 	PRECOND(known);
-	if (l->metric_count > 0)
-		latest_pick(call, l);
-	call_submit_write(call, &l->op);
-	return WAIT;
+	return l->metric_count > 0 && points_behind() ? call_points(call, logged_put) : logged_put(call, NULL);
 }
 
 static void
@@ -161,8 +131,11 @@ clamp(double v)
 
 /* ---- merging ---- */
 
+#define PARAMS 20 /* of log_write() */
+
 struct arrays {
-	struct db_param params[25];
+	struct db_param params[PARAMS];
+	size_t points;
 };
 
 struct columns {
@@ -294,8 +267,8 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 {
 	struct arrays *a = calloc(1, sizeof(*a));
 	struct text *runs = malloc(n * sizeof(*runs));
-	size_t metrics = 0, latest = 0, params = 0, tags = 0, models = 0;
-	struct columns m, l, p, t;
+	size_t metrics = 0, params = 0, tags = 0, models = 0;
+	struct columns m, p, t;
 	size_t i;
 	size_t k;
 
@@ -305,13 +278,11 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 
 		runs[i] = one->run_id;
 		metrics += one->metric_count;
-		latest += one->latest_count;
 		params += one->param_count;
 		tags += one->tag_count;
 		models += one->model_count;
 	}
 	columns_make(&m, metrics);
-	columns_make(&l, latest);
 	columns_make(&p, params);
 	columns_make(&t, tags);
 	for (i = 0; i < n; i++) {
@@ -319,8 +290,6 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 
 		for (k = 0; k < one->metric_count; k++)
 			point_add(&m, i + 1, &one->metrics[k]);
-		for (k = 0; k < one->latest_count; k++)
-			point_add(&l, i + 1, &one->latest[k]);
 		for (k = 0; k < one->param_count; k++)
 			pair_add(&p, i + 1, &one->params[k]);
 		for (k = 0; k < one->tag_count; k++)
@@ -328,14 +297,14 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	}
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
-	points_param(&a->params[6], &l);
-	pairs_param(&a->params[11], &p);
-	pairs_param(&a->params[14], &t);
-	models_param(&a->params[17], ops, n, models);
+	pairs_param(&a->params[6], &p);
+	pairs_param(&a->params[9], &t);
+	models_param(&a->params[12], ops, n, models);
+	a->points = metrics;
 	free(runs);
 	out->statement = SQL_log_write;
 	out->params = a->params;
-	out->param_count = 25;
+	out->param_count = PARAMS;
 	out->user = a;
 }
 
@@ -395,8 +364,11 @@ logged_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *resul
 	size_t i;
 	int row;
 
-	for (i = 0; i < sizeof(a->params) / sizeof(a->params[0]); i++)
+	for (i = 0; i < PARAMS; i++)
 		db_p_array_free(&a->params[i]);
+	/* Before any client is answered: its next read waits for the move. Also when nobody is left to be answered. */
+	if (n > 0 && (outcome == DB_OK || outcome == DB_UNKNOWN))
+		points_logged(a->points);
 	free(a);
 	if (outcome == DB_OK && n > 0) {
 		for (row = 0; row < PQntuples(result); row++) {

@@ -219,6 +219,32 @@ db_read(struct db_op *op)
 	sweep_later();
 }
 
+void
+db_background(struct db_op *op)
+{
+	struct lane *lane = db.listener;
+	PRECOND(op->done != NULL);
+	if (!db.started || lane->state != LANE_UP || lane->broken) {
+		db_read(op);
+		return;
+	}
+	db.stats.reads++;
+	op->since_ms = loop_now_ms();
+	op->tries = 0;
+	read_send(lane, op);
+	sweep_later();
+}
+
+void
+db_background_command(const char *command)
+{
+	struct lane *lane = db.listener;
+	if (!db.started || lane->state != LANE_UP || lane->broken)
+		return;
+	if (lane_send_command(lane, command))
+		lane_flush(lane);
+}
+
 static void
 read_lost(struct db_op *op)
 {
@@ -953,8 +979,7 @@ db_notify(const char *channel, struct text payload)
 		struct buf command = { 0 };
 		buf_printf(&command, "notify %s, %s", name, value);
 		buf_byte(&command, '\0');
-		if (lane_send_command(lane, command.s))
-			lane_flush(lane);
+		db_background_command(command.s);
 		buf_free(&command);
 	}
 	PQfreemem(name);

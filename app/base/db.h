@@ -65,6 +65,10 @@ struct db_op {
 
 void db_read(struct db_op *);
 void db_write(struct db_op *);
+/* A read that may take long or wait for a lock, on the listener's connection: no request's read stands behind it. */
+void db_background(struct db_op *);
+/* The same for a command that must be alone in its transaction, such as vacuum; fire and forget. */
+void db_background_command(const char *command);
 /* The caller no longer cares (client gone): done() will not be called and nothing of the op is touched any more. A write is still carried out, from the layer's own copy. */
 void db_forget(struct db_op *);
 

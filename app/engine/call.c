@@ -360,6 +360,28 @@ op_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 }
 
 static void
+points_moved(void *user, PGresult *result, enum db_outcome outcome)
+{
+	struct call *call = user;
+	/* With a full disk nothing moves; what is there can be read all the same. */
+	bool full = outcome == DB_FAILED && strncmp(db_sqlstate(result), "53", 2) == 0;
+	enum next next = full ? NEXT : call_outcome(call, result, outcome);
+
+	call_step(call, next == NEXT ? call->then(call, NULL) : next);
+	call_release(call);
+}
+
+enum next
+call_points(struct call *call, enum next (*then)(struct call *, PGresult *))
+{
+	call->then = then;
+	call->points = (struct points_wait){ .done = points_moved, .user = call };
+	call_hold(call);
+	points_await(&call->points);
+	return WAIT;
+}
+
+static void
 op_fill(struct call *call, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *))
 {
 	call->then = then;
@@ -575,6 +597,15 @@ row_sql(struct call *call)
 
 /* ---- the steps ---- */
 
+static enum next
+row_run(struct call *call, PGresult *none)
+{
+	const struct endpoint *e = call->endpoint;
+
+	(void)none;
+	return e->run != NULL ? e->run(call) : row_sql(call);
+}
+
 static void
 call_run(struct call *call)
 {
@@ -583,7 +614,7 @@ call_run(struct call *call)
 
 	call_hold(call);
 	if (bind_call(call) && (e->check == NULL || e->check(call)))
-		next = e->run != NULL ? e->run(call) : row_sql(call);
+		next = e->fresh && points_pending() ? call_points(call, row_run) : row_run(call, NULL);
 	call_step(call, next);
 	call_release(call);
 }
@@ -777,6 +808,7 @@ void
 engine_prepare(int workers)
 {
 	stats_prepare(workers);
+	points_prepare();
 	repeat_prepare();
 }
 
@@ -802,6 +834,7 @@ engine_start(int worker)
 	db_start(&database);
 	default_make();
 	nouns_start();
+	points_start();
 	jobs_start();
 	http_setup(&handler);
 }
@@ -815,5 +848,6 @@ engine_drain(void)
 void
 engine_stop(void)
 {
+	points_stop();
 	db_stop();
 }

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "engine/endpoint.h"
+#include "engine/points.h"
 
 enum client_kind { CLIENT_OTHER, CLIENT_PYTHON, CLIENT_JAVA };
 
@@ -43,6 +44,7 @@ struct call {
 	bool repeat_used;
 	struct db_op op;
 	enum next (*then)(struct call *, PGresult *); /* continues after call_read()/call_write() */
+	struct points_wait points;
 	int pending; /* ops in flight */
 	bool replied;
 	int status; /* of the reply, for the counters */
@@ -76,6 +78,8 @@ void call_submit_read(struct call *, struct db_op *);
 void call_step(struct call *, enum next);
 void call_hold(struct call *); /* something is in flight: keep the call alive */
 void call_release(struct call *); /* it ended; may free the call when the client is gone: use it no more */
+/* What was logged until now is moved into metrics and latest_metrics first; then `then` continues, with NULL. */
+enum next call_points(struct call *, enum next (*then)(struct call *, PGresult *));
 /* Outcome of a db op as a step: DB_OK -> NEXT, else sets call->fail. */
 enum next call_outcome(struct call *, PGresult *, enum db_outcome);
 

@@ -124,6 +124,7 @@ struct endpoint {
 	const struct db_statement *sql; /* SQL_x of the generated list */
 	const char *args; /* "experiment_id:int key value @now": fields (or path variables) in order of $1.., ":int" binds text as bigint, @now ms, @user principal, @repeat the repeat key */
 	bool alone;       /* a write in a transaction of its own (a read lane), never batched with others: it locks rows of a run that log_write() locks too. Must be safe to run twice */
+	bool fresh;       /* reads metric points, or must not meet any on their way: what was logged is moved first (points.h) */
 	bool writes;      /* runs in a write lane; row locks in order of the .on field */
 	enum shape shape;
 	const char *wrap;

@@ -1,5 +1,5 @@
--- The advisory lock of a run, apart from every other use of advisory locks here.
-create or replace function run_lock(run bigint) returns bigint
+-- The advisory lock of those who move points: log_apply(), settle(), and who marks a run deleted. Writers of points do not take it.
+create or replace function points_lock() returns bigint
 language sql immutable parallel safe
-return (77::bigint << 48) | run;
-comment on function run_lock(bigint) is 'Key of a run''s advisory lock, see settle().';
+return 80::bigint << 48;
+comment on function points_lock() is 'Key of the advisory lock of those who move points.';

@@ -12,7 +12,6 @@ begin
   if not pg_try_advisory_xact_lock(78::bigint << 48) then
     return 0;
   end if;
-  v_done := settle(null, interval '30 seconds');
   delete from repeats r
    where r.key = any (array(
        select x.key
@@ -30,6 +29,8 @@ begin
     v_done := v_done + abs(v_slice);
     exit when clock_timestamp() > v_from + interval '15 milliseconds';
   end loop;
+  /* Last: it holds points_lock() until the commit. */
+  v_done := v_done + settle(null, interval '30 seconds');
   return v_done;
 end
 $$;

@@ -1,10 +1,9 @@
 -- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
--- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key); p_*: params; t_*: tags; x_*: points that name a logged model.
+-- m_*: every metric point (into metric_log, see log_apply()); p_*: params; t_*: tags; x_*: points that name a logged model. *_req: the request, from 1.
 -- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
 create or replace function log_write(
   r_run text[]
 , m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
-, l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[]
 , p_req integer[], p_key integer[], p_value text[]
 , t_req integer[], t_key integer[], t_value text[]
 , x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]
@@ -19,16 +18,18 @@ declare
   v_start bigint[];
   v_rank bigint[];
   v_problem integer[];
+  v_worst integer;
 begin
-  select array_agg(coalesce(r.id, 0) order by n.i)
-       , array_agg(coalesce(r.experiment_id, 0) order by n.i)
-       , array_agg(coalesce(r.start_time, 0) order by n.i)
-       , array_agg(coalesce(r.run_rank, 0) order by n.i)
-       , array_agg(case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end order by n.i)
-    into v_id, v_experiment, v_start, v_rank, v_problem
-    from unnest(r_run) with ordinality as n(run_id, i)
-    left join runs r on r.run_id = n.run_id
-    left join experiments e on e.id = r.experiment_id;
+  select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
+    into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
+    from (
+           select coalesce(r.id, 0) as id, r.experiment_id, r.start_time, r.run_rank
+                , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
+             from unnest(r_run) with ordinality as n(run_id, i)
+             left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true /* limit 1: look-ups, whatever the planner thinks of the table */
+             left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
+            order by n.i
+         ) x;
 
   if cardinality(x_req) > 0 then
     return query
@@ -45,6 +46,7 @@ begin
                  from unnest(x_req, x_model) as x(req, model)
                 where not exists (select from logged_models lm where lm.model_id = x.model)
              ) c on c.req = g.i and v_problem[g.i] = 0;
+      v_worst := 4;
     end if;
   end if;
 
@@ -65,6 +67,7 @@ begin
                  join params s on s.run = v_id[p.req] and s.key_id = p.key_id
                 where s.value <> p.value
              ) c on c.req = g.i;
+      v_worst := 3;
     end if;
     insert into params (run, key_id, experiment_id, start_time, run_rank, value)
     select distinct on (v_id[p.req], p.key_id) v_id[p.req], p.key_id, v_experiment[p.req], v_start[p.req], v_rank[p.req], p.value
@@ -82,27 +85,13 @@ begin
   end if;
 
   if cardinality(m_req) > 0 then
-    perform pg_advisory_xact_lock_shared(run_lock(x.run)) from (select distinct r.run from unnest(v_id) as r(run) order by 1) x;
-    insert into unsettled (run, experiment_id)
-    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
-      from generate_subscripts(v_id, 1) as c(i)
-     where v_problem[c.i] = 0
-     order by v_id[c.i]
-        on conflict do nothing;
-    insert into metrics (run, key_id, step, timestamp, value)
-    select v_id[m.req], m.key_id, m.step, m.time, m.value
-      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
-     where v_problem[m.req] = 0
-        on conflict do nothing;
-    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
-    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
-      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
-     where v_problem[c.req] = 0
-     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
-        on conflict (run, key_id) do update
-       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
-     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
-         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+    if v_worst > 0 then
+      select array_agg(case when p.problem = 0 then r.id else 0 end order by r.i)
+        into v_id
+        from unnest(v_id) with ordinality as r(id, i)
+        join unnest(v_problem) with ordinality as p(problem, i) on p.i = r.i;
+    end if;
+    insert into metric_log (runs, requests, keys, steps, timestamps, values) values (v_id, m_req, m_key, m_step, m_time, m_value);
   end if;
 
   if cardinality(x_req) > 0 then
@@ -137,10 +126,12 @@ begin
     end if;
   end if;
 
-  return query
-  select p.i::integer, p.problem, null::integer, null::text, null::text
-    from unnest(v_problem) with ordinality as p(problem, i)
-   where p.problem in (1, 2);
+  if v_worst > 0 then
+    return query
+    select p.i::integer, p.problem, null::integer, null::text, null::text
+      from unnest(v_problem) with ordinality as p(problem, i)
+     where p.problem in (1, 2);
+  end if;
 end
 $$;
 comment on function log_write is 'One batch of logging; see the file.';

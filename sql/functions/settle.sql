@@ -1,12 +1,15 @@
 -- Brings search_value up to date for the experiments given (null: all), for runs unsettled longer than `age`. Returns the number of runs.
--- Safe against writers: log_write() holds a shared advisory lock on each run it writes to until its commit; here the exclusive one is taken first, so that a mark is removed only when nobody is
--- between reading it and committing. Both take their locks in order of the run.
+-- Only one at a time of this and log_apply(), which marks runs (points_lock()). A run that was deleted or restored while its points were on their way gets its marks right here.
 create or replace function settle(experiments bigint[], age interval) returns bigint
 language plpgsql
 as $$
 declare
   v_runs bigint[];
 begin
+  if not exists (select from unsettled) then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(points_lock());
   select array_agg(x.run order by x.run)
     into v_runs
     from (
@@ -20,12 +23,13 @@ begin
   if v_runs is null then
     return 0;
   end if;
-  perform pg_advisory_xact_lock(run_lock(r.run)) from unnest(v_runs) as r(run);
   delete from unsettled u where u.run = any (v_runs);
   update latest_metrics l
-     set search_value = l.value
+     set search_value = l.value, deleted = r.lifecycle = 1
+    from runs r
    where l.run = any (v_runs)
-     and l.search_value is distinct from l.value;
+     and r.id = l.run
+     and (l.search_value <> l.value or l.deleted <> (r.lifecycle = 1));
   /* What was written to will be sealed once it has been quiet (seal_slice()). */
   insert into seal_queue (run, due)
   select r.run, now() + interval '15 minutes' from unnest(v_runs) as r(run) order by r.run

@@ -1,6 +1,6 @@
 -- name: gc_lock
--- One gc at a time, whatever the server.
-select pg_try_advisory_lock(8386104252366954497);
+-- One gc at a time, whatever the server. Points on their way are moved first: nothing may come for a run that is gone.
+select pg_try_advisory_lock(8386104252366954497) from log_apply(0);
 
 -- name: gc_runs
 -- Runs deleted (themselves or with their experiment) before $1, above id $2. kept_by: a model version that still needs the files.

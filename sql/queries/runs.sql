@@ -23,10 +23,12 @@ select id, key from keys where id = any ($1::integer[]);
 -- name: log_write
 select req, problem, key_id, old, new
   from log_write($1::text[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[]
-     , $7::integer[], $8::integer[], $9::bigint[], $10::bigint[], $11::double precision[]
-     , $12::integer[], $13::integer[], $14::text[]
-     , $15::integer[], $16::integer[], $17::text[]
-     , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
+     , $7::integer[], $8::integer[], $9::text[]
+     , $10::integer[], $11::integer[], $12::text[]
+     , $13::integer[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::double precision[], $19::text[], $20::text[]);
+
+-- name: log_apply
+select batches, points, last from log_apply($1::bigint);
 
 -- name: run_create
 select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[], $9::bigint);
@@ -63,9 +65,11 @@ select case when r.deleted then 'deleted' end as fail
   left join u on u.id = r.id;
 
 -- name: run_delete
-with r as (
+with l as materialized (select pg_advisory_xact_lock(points_lock()))
+, r as (
     update runs r
        set lifecycle = 1, deleted_time = coalesce(r.deleted_time, $2::bigint)
+      from l
      where r.run_id = $1::text
     returning r.id, r.run_id
   )
@@ -76,10 +80,11 @@ with r as (
 select id as _id from r;
 
 -- name: run_restore
-with r as (
+with l as materialized (select pg_advisory_xact_lock(points_lock()))
+, r as (
     update runs r
        set lifecycle = case when e.deleted_time is null then 0 else 2 end, deleted_time = null
-      from experiments e
+      from experiments e, l
      where r.run_id = $1::text
        and e.id = r.experiment_id
     returning r.id

@@ -209,7 +209,6 @@ def writes_held(server):
     runs = [client.run() for _ in range(6)]
     assert harness.await_true(lambda: sql(server.database, "select count(*) from repeats where answered_us is null")[0][0] == 0), "nothing of theirs is left to write"
     with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor, contextlib.ExitStack() as stack:
-        cursor.execute("select pg_advisory_xact_lock(run_lock(id)) from runs where run_id = any(%s)", (runs,))
         cursor.execute("select from runs where run_id = any(%s) for update", (runs,))
         stuck = 0
         for run_id in runs:

@@ -1,0 +1,242 @@
+#include "engine/points.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/http.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "sql_queries.h"
+
+enum {
+	APPLY_MS = 100,
+	BEHIND = 64 << 10,      /* points: about half a second of moving */
+	TRIES = 5,              /* of one move, against deadlocks */
+	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
+	VACUUM_IDLE_MS = 2000,
+	SAFE_MS = 60000,        /* no transaction that logs lives this long: its statement timeout is half of it */
+	STOP_MS = 2000
+};
+
+/* Counts of points since the parent's start. The points of [applied, logged) may be in metric_log still. */
+static struct shared {
+	_Atomic uint64_t logged, applied;
+	_Atomic int64_t due_ms; /* when a worker will move them; in the past: nobody has it in mind */
+} *shared;
+
+static struct {
+	struct db_op op;
+	struct db_param params[1];
+	int64_t after_be; /* the parameter, in network order */
+	bool flying;
+	int tries;
+	uint64_t until;                     /* `logged` when the op was sent */
+	struct points_wait *served, *waiting; /* by the op in flight; by the next one */
+	struct loop_timer *timer, *vacuum_timer;
+	int64_t dead;
+	/* The largest seq that was seen, now and SAFE_MS ago: nothing new comes below the second. */
+	int64_t seen, safe, safe_next, safe_next_ms;
+} at;
+
+static void send(void);
+
+void
+points_prepare(void)
+{
+	void *p = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	PRECOND(p != MAP_FAILED);
+	shared = p;
+	/* Whatever an earlier server left in the table. */
+	atomic_store(&shared->logged, 1);
+}
+
+bool
+points_pending(void)
+{
+	return atomic_load(&shared->applied) < atomic_load(&shared->logged);
+}
+
+bool
+points_behind(void)
+{
+	uint64_t applied = atomic_load(&shared->applied);
+
+	return atomic_load(&shared->logged) > applied + BEHIND;
+}
+
+/* ---- vacuum: dead rows are looked at by each move until it is done ---- */
+
+static void
+vacuum(void *unused)
+{
+	(void)unused;
+	at.vacuum_timer = NULL;
+	at.dead = 0;
+	db_background_command("vacuum (skip_locked) metric_log");
+}
+
+static void
+vacuum_consider(int64_t batches)
+{
+	at.dead += batches;
+	if (at.dead == 0)
+		return;
+	if (at.vacuum_timer != NULL)
+		loop_cancel(at.vacuum_timer);
+	at.vacuum_timer = loop_after(at.dead >= VACUUM_BATCHES ? 0 : VACUUM_IDLE_MS, vacuum, NULL);
+}
+
+/* ---- moving ---- */
+
+static void
+fire(void *unused)
+{
+	(void)unused;
+	at.timer = NULL;
+	if (!at.flying && points_pending())
+		send();
+}
+
+static void
+fire_at(int64_t due_ms)
+{
+	int64_t now_ms = loop_now_ms();
+
+	if (at.timer == NULL)
+		at.timer = loop_after(due_ms > now_ms ? due_ms - now_ms : 0, fire, NULL);
+}
+
+static void
+safe_note(int64_t last)
+{
+	int64_t now_ms = loop_now_ms();
+
+	if (last > at.seen)
+		at.seen = last;
+	if (now_ms < at.safe_next_ms)
+		return;
+	at.safe = at.safe_next;
+	at.safe_next = at.seen;
+	at.safe_next_ms = now_ms + SAFE_MS;
+}
+
+static bool
+worth_another_try(const PGresult *result, enum db_outcome outcome)
+{
+	const char *state = db_sqlstate(result);
+
+	return outcome == DB_FAILED && ++at.tries < TRIES && (strcmp(state, "40P01") == 0 || strcmp(state, "40001") == 0);
+}
+
+static void
+applied_note(uint64_t until)
+{
+	uint64_t was = atomic_load(&shared->applied);
+
+	while (was < until && !atomic_compare_exchange_weak(&shared->applied, &was, until))
+		;
+}
+
+static void
+applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
+{
+	struct points_wait *served = at.served;
+	struct points_wait *wait;
+
+	(void)op;
+	at.flying = false;
+	if (worth_another_try(result, outcome)) {
+		at.flying = true;
+		db_background(&at.op);
+		return;
+	}
+	if (outcome == DB_OK) {
+		applied_note(at.until);
+		safe_note(db_null(result, 0, 2) ? 0 : db_int8(result, 0, 2));
+		vacuum_consider(db_int8(result, 0, 0));
+	} else if (outcome == DB_FAILED) {
+		log_warn("logged points could not be moved: %s", PQresultErrorMessage(result));
+	}
+	at.served = NULL;
+	while ((wait = served) != NULL) {
+		served = wait->next;
+		wait->done(wait->user, result, outcome);
+	}
+	/* done() may have sent the next one. */
+	if (!at.flying && at.waiting != NULL)
+		send();
+	else if (outcome != DB_OK && points_pending())
+		fire_at(loop_now_ms() + 10 * APPLY_MS);
+}
+
+static void
+send(void)
+{
+	at.flying = true;
+	at.tries = 0;
+	at.until = atomic_load(&shared->logged);
+	at.served = at.waiting;
+	at.waiting = NULL;
+	at.after_be = (int64_t)htobe64((uint64_t)at.safe);
+	at.params[0] = (struct db_param){ .bytes = &at.after_be, .n = 8 };
+	at.op = (struct db_op){ .statement = SQL_log_apply, .params = at.params, .param_count = 1, .done = applied };
+	db_background(&at.op);
+}
+
+void
+points_logged(size_t n)
+{
+	int64_t now_ms = loop_now_ms();
+	int64_t due_ms = atomic_load(&shared->due_ms);
+
+	if (n == 0)
+		return;
+	atomic_fetch_add(&shared->logged, n);
+	/* One worker has it in mind for all. */
+	if (due_ms <= now_ms && atomic_compare_exchange_strong(&shared->due_ms, &due_ms, now_ms + APPLY_MS))
+		fire_at(now_ms + APPLY_MS);
+}
+
+void
+points_await(struct points_wait *wait)
+{
+	struct points_wait **end = &at.waiting;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	wait->next = NULL;
+	*end = wait;
+	if (!at.flying)
+		send();
+}
+
+/* Who died with a move in mind is stood in for. */
+static void
+look(void *unused)
+{
+	(void)unused;
+	if (points_pending() && atomic_load(&shared->due_ms) < loop_now_ms() - 10 * APPLY_MS)
+		fire_at(0);
+	loop_after(10 * APPLY_MS, look, NULL);
+}
+
+void
+points_start(void)
+{
+	loop_after(10 * APPLY_MS, look, NULL);
+}
+
+void
+points_stop(void)
+{
+	int64_t until_ms = loop_now_ms() + STOP_MS;
+
+	if (!db_ready())
+		return;
+	while ((at.flying || points_pending()) && loop_now_ms() < until_ms) {
+		if (!at.flying)
+			send();
+		loop_turn(20);
+	}
+}

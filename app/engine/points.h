@@ -1,0 +1,31 @@
+#ifndef ENGINE_POINTS_H
+#define ENGINE_POINTS_H
+/*
+ * Logged points on their way: log_write() puts them into metric_log with the commit that answers the client, log_apply() moves them into metrics and latest_metrics (sql/functions). It runs a tenth
+ * of a second after the first of them, and before each request that reads points, so that no reader of this server sees less than was answered. With several servers on one database a reader of another
+ * server may be that tenth behind.
+ */
+#include "base/db.h"
+
+/* In the parent, before the workers are forked: what all of them know together. */
+void points_prepare(void);
+/* In a worker, once the database layer is started. What an earlier server left is moved. */
+void points_start(void);
+/* The server ends: moves what is left, for two seconds at most. */
+void points_stop(void);
+
+/* n points were committed, or perhaps were. */
+void points_logged(size_t n);
+/* Are there logged points that were not moved? */
+bool points_pending(void);
+/* Are there so many that writers should wait? */
+bool points_behind(void);
+
+/* Somebody who waits until everything that was logged before points_await() is moved. `result` and `outcome` are of the last try. Stays put until done(). */
+struct points_wait {
+	void (*done)(void *user, PGresult *result, enum db_outcome outcome);
+	void *user;
+	struct points_wait *next; /* the module's */
+};
+void points_await(struct points_wait *);
+#endif

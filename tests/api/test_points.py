@@ -1,0 +1,182 @@
+"""Points on their way from metric_log into metrics and latest_metrics: no reader sees less than was answered, nothing is lost or doubled, whatever ends in between."""
+
+import signal
+import threading
+
+import psycopg2
+import pytest
+
+import harness
+import rest
+
+
+def connect(database):
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    return connection.cursor()
+
+
+def one(cursor, sql, *args):
+    cursor.execute(sql, args)
+    return cursor.fetchone()[0]
+
+
+@pytest.fixture
+def own(database, start_tallyd):
+    server = start_tallyd("--workers", 3, database=database)
+    return rest.Rest(server), connect(database), server
+
+
+def test_every_reader_sees_what_was_answered(own):
+    client, _, server = own
+    experiment = client.experiment()
+    run = client.run(experiment)
+    # Each call is a connection of its own, so writers and readers are different workers.
+    for i in range(60):
+        client.post("runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i})
+        if i % 4 == 0:
+            assert client.run_data(run)["metrics"] == {"m": i}
+        elif i % 4 == 1:
+            assert len(client.history(run, "m")) == i + 1
+        elif i % 4 == 2:
+            found = client.post("runs/search", {"experiment_ids": [experiment], "filter": f"metrics.m >= {i}"})
+            assert [r["info"]["run_id"] for r in found.get("runs", [])] == [run]
+        else:
+            table = harness.request("POST", server.url + "/api/2.0/tallyd/runs/table", {"experiment_ids": [experiment], "columns": ["metrics.m"]}).json()
+            assert [r["metrics"]["m"] for r in table["runs"]] == [i]
+
+
+def test_points_move_by_themselves(own):
+    client, database, _ = own
+    run = client.run()
+    client.batch(run, metrics=[("a", 1.5, 10, 0), ("a", 2.5, 11, 1), ("a", 2.5, 11, 1)])
+    harness.await_true(lambda: one(database, "select count(*) from metrics") == 2)
+    assert one(database, "select value from latest_metrics") == 2.5
+    harness.await_true(lambda: one(database, "select count(*) from metric_log") == 0)
+    # and the room they took is given back
+    harness.await_true(lambda: one(database, "select pg_relation_size('metric_log')") == 0)
+
+
+def test_a_server_that_is_killed_leaves_them_to_the_next(database, start_tallyd):
+    cursor = connect(database)
+    server = start_tallyd("--workers", 2, database=database)
+    client = rest.Rest(server)
+    run = client.run()
+    holder = psycopg2.connect(database)
+    holder.cursor().execute("select pg_advisory_xact_lock(points_lock())")
+    client.batch(run, metrics=[("m", k, k, k) for k in range(100)])
+    assert one(cursor, "select count(*) from metrics") == 0
+    server.stop(signal.SIGKILL)
+    holder.close()
+    assert one(cursor, "select count(*) from metric_log") > 0
+    client = rest.Rest(start_tallyd("--workers", 2, database=database))
+    assert client.run_data(run)["metrics"] == {"m": 99}
+    assert len(client.history(run, "m")) == 100
+
+
+def test_a_clean_end_moves_them(database, start_tallyd):
+    server = start_tallyd(database=database)
+    client = rest.Rest(server)
+    run = client.run()
+    client.batch(run, metrics=[("m", 1, 1, 1)])
+    server.stop()
+    assert one(connect(database), "select count(*) from metrics") == 1
+
+
+def test_moved_twice_is_moved_once(own):
+    """A move whose commit was lost is done again."""
+    client, database, _ = own
+    run = client.run()
+    client.batch(run, metrics=[("m", float(k), k, k) for k in range(50)])
+    assert len(client.history(run, "m")) == 50
+    database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values)"
+                     " select array[max(run)], array_agg(1), array_agg(key_id), array_agg(step), array_agg(timestamp), array_agg(value) from metrics")
+    database.execute("select log_apply(0)")
+    assert len(client.history(run, "m")) == 50
+
+
+def test_refused_requests_of_a_batch_leave_nothing(own):
+    client, database, _ = own
+    run, deleted = client.run(), client.run()
+    client.post("runs/delete", {"run_id": deleted})
+    holder = psycopg2.connect(database.connection.dsn)
+    holder.cursor().execute("select 1 from runs where run_id = %s for update", (run,))
+    # All of these wait behind a batch with a tag for the locked run, and so go as one.
+    refused = []
+    bodies = [{"run_id": r, "key": "m", "value": 1, "timestamp": 1} for r in (run, deleted, "0" * 32) for _ in range(3)]
+    blocked = threading.Thread(target=client.post, args=("runs/set-tag", {"run_id": run, "key": "mlflow.runName", "value": "x"}))
+    blocked.start()
+    threads = [threading.Thread(target=lambda b=b: refused.append((b["run_id"], client.server.api("POST", "runs/log-metric", b).status))) for b in bodies]
+    for t in threads:
+        t.start()
+    holder.rollback()
+    for t in (blocked, *threads):
+        t.join()
+    assert sorted(refused) == sorted([(run, 200)] * 3 + [(deleted, 400)] * 3 + [("0" * 32, 404)] * 3)
+    assert client.run_data(run)["metrics"] == {"m": 1}
+    assert one(database, "select count(*) from latest_metrics") == 1
+
+
+def test_deleting_and_restoring_while_points_are_on_their_way(own):
+    client, database, _ = own
+    experiment = client.experiment()
+    run = client.run(experiment)
+    client.batch(run, metrics=[("a", 1, 1, 1)])
+    client.post("runs/delete", {"run_id": run})
+    # Points that were committed before the run was deleted and are moved after it.
+    database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[r.id], array[1], array[k.id], array[5::bigint], array[5::bigint], array[5.0] from runs r, keys k where r.run_id = %s and k.key = 'a'", (run,))
+    database.execute("insert into keys (key) values ('later')")
+    database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[r.id], array[1], array[k.id], array[5::bigint], array[5::bigint], array[5.0] from runs r, keys k where r.run_id = %s and k.key = 'later'", (run,))
+    database.execute("select log_apply(0)")
+    assert one(database, "select bool_and(deleted) from latest_metrics")
+    search = {"experiment_ids": [experiment], "filter": "metrics.later = 5"}
+    assert client.post("runs/search", search) == {}
+    client.post("runs/restore", {"run_id": run})
+    assert len(client.post("runs/search", search)["runs"]) == 1
+    assert not one(database, "select bool_or(deleted) from latest_metrics")
+
+
+def test_writers_wait_when_too_much_is_on_its_way(own):
+    client, database, _ = own
+    run = client.run()
+    holder = psycopg2.connect(database.connection.dsn)
+    holder.cursor().execute("select pg_advisory_xact_lock(points_lock())")
+    done = []
+
+    def write(key):
+        for i in range(15):
+            client.batch(run, metrics=[(key, k, k, i * 1000 + k) for k in range(1000)])
+            done.append(key)
+
+    threads = [threading.Thread(target=write, args=(f"k{i}",)) for i in range(8)]
+    for t in threads:
+        t.start()
+    harness.await_true(lambda: len(done) >= 64, 30)
+    harness.await_true(lambda: one(database, "select count(*) from pg_stat_activity where wait_event = 'advisory'") > 0)
+    assert len(done) < 90
+    holder.rollback()
+    for t in threads:
+        t.join()
+    assert all(len(client.history(run, f"k{i}")) == 15000 for i in (0, 7))
+    assert client.run_data(run)["metrics"] == {f"k{i}": 999 for i in range(8)}
+
+
+def test_dead_rows_that_a_long_report_keeps_are_not_read_again(own):
+    client, database, _ = own
+    report = psycopg2.connect(database.connection.dsn)
+    report.set_session(isolation_level="REPEATABLE READ")
+    report.cursor().execute("select count(*) from runs")
+    run = client.run()
+    for i in range(300):
+        client.post("runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i})
+    assert len(client.history(run, "m")) == 300
+    last = one(database, "select last_value from pg_sequences where sequencename = 'metric_log_seq_seq'")
+    database.execute("analyze metric_log")
+
+    def buffers(after):
+        database.execute("explain (analyze, buffers, format json) select 1 from metric_log where seq > %s", (after,))
+        return database.fetchone()[0][0]["Plan"]["Shared Hit Blocks"]
+
+    database.execute("set enable_seqscan = off")
+    assert buffers(last) < 10 < 20 < buffers(0)
+    report.close()
