@@ -55,7 +55,7 @@ static const struct option options[] = {
 	CHOICE_OPTION("artifact-get", artifact_get, "redirect", "redirect|proxy", "Downloads from a bucket: by redirect to a signed URL, or through the server."),
 	SIZE_OPTION("presign-ttl-s", presign_ttl_s, "900", 10, 604800, "Seconds a signed URL is valid."),
 	BOOL_OPTION("multipart", multipart, "true", "Offer MLflow's multipart upload for buckets."),
-	SIZE_OPTION("artifact-limit", artifact_limit, "0", 0, INT64_MAX, "Largest artifact in bytes (K, M, G, T allowed). 0: no limit."),
+	SIZE_OPTION("artifact-limit", artifact_limit, "0", 0, INT64_MAX, "Largest artifact that passes through the server, in bytes (K, M, G, T allowed); what clients send straight to a bucket is not held to it. 0: no limit."),
 	SIZE_OPTION("body-limit", body_limit, "16M", 65536, 1 << 30, "Largest JSON body in bytes, after inflating."),
 	TEXT_OPTION("static-prefix", static_prefix, "", "/PATH", "Everything is served below this path."),
 	TEXT_OPTION("ui-dir", ui_dir, "", "FOLDER", "Serve MLflow's own web UI from this folder (.../mlflow/server/js/build) instead of tallyd's."),

@@ -13,6 +13,7 @@
 #define UPLOAD_MOST ((int64_t)10 * 1024 * 1024)
 #define PUT_TTL_S 900
 #define COMPLETE_BODY_MOST ((size_t)32 * 1024 * 1024)
+#define TOO_LARGE "The file is larger than the server takes (--artifact-limit)."
 #define NO_MULTIPART "Multipart upload is not supported for the current artifact repository"
 
 /* ---- accounts ---- */
@@ -88,7 +89,7 @@ received(struct call *call, const void *bytes, size_t n)
 		return;
 	if (config->artifact_limit > 0 && a->received > config->artifact_limit) {
 		a->over = true;
-		(void)call_fail(call, PAYLOAD_TOO_LARGE, "The file is larger than the server takes (--artifact-limit).");
+		(void)call_fail(call, PAYLOAD_TOO_LARGE, TOO_LARGE);
 		return;
 	}
 	if (!a->store->put_bytes(&a->op, bytes, n) && call->http != NULL) {
@@ -146,7 +147,7 @@ put_start(struct artifact *a)
 	call->on_body_end = received_all;
 	if (config->artifact_limit > 0 && length > config->artifact_limit) {
 		a->over = true;
-		(void)call_fail(call, PAYLOAD_TOO_LARGE, "The file is larger than the server takes (--artifact-limit).");
+		(void)call_fail(call, PAYLOAD_TOO_LARGE, TOO_LARGE);
 		return WAIT;
 	}
 	op = artifact_begin(a, stored);
@@ -731,7 +732,9 @@ upload_all(struct call *call)
 	struct upload *u = call->state;
 	enum next next;
 
-	if (u->too_large)
+	if (config->artifact_limit > 0 && (int64_t)u->body.n > config->artifact_limit)
+		next = call_fail(call, PAYLOAD_TOO_LARGE, TOO_LARGE);
+	else if (u->too_large)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Artifact size is too large. Max size is 10MB.");
 	else if (!call_given(call, "path") || call_text(call, "path").n == 0)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify path.");

@@ -132,6 +132,32 @@ def test_client_sends_large_files_straight_to_the_bucket(in_bucket, fresh):
     assert fresh.state.stats["signed_in"] == 530 << 20 and fresh.state.stats["token_in"] < 1 << 20 and fresh.state.stats["token_out"] == 0
 
 
+@pytest.mark.skipif(not FULL, reason="half a gigabyte: TALLYD_FULL=1")
+def test_client_walks_large_files_with_local_files(tallyd):
+    before = passed(tallyd)
+    walk(tallyd.url, 0, 1, 530 << 20)
+    after = passed(tallyd)
+    assert after[0] - before[0] > 530 << 20 and after[1] - before[1] > 530 << 20
+
+
+@pytest.mark.parametrize("where", ["local", "bucket"])
+def test_larger_artifacts_than_the_limit_are_refused(where, bucket, fresh, start_tallyd, database):
+    options = ["--artifacts-destination", "gs://bucket/limited"] if where == "bucket" else []
+    server = start_tallyd("--artifact-limit", "1M", *options, database=database, env=bucket.env)
+    run, root = new_run(server)
+    most = 1 << 20
+    assert put(server, root + "/just", b"j" * most).status_code == 200
+    assert put(server, root + "/chunked-just", iter([b"j" * (most // 2)] * 2)).status_code == 200
+    refused = put(server, root + "/over", b"o" * (most + 1))
+    assert refused.status_code == 413 and "--artifact-limit" in refused.json()["message"]
+    # Its length is not said before: refused where it passes the limit, and not kept.
+    assert put(server, root + "/chunked-over", iter([b"o" * 65536] * 17)).status_code == 413
+    assert requests.post(server.url + "/ajax-api/2.0/mlflow/upload-artifact", params={"run_uuid": run["run_id"], "path": "page-over"}, data=b"o" * (most + 1), timeout=60).status_code == 413
+    for name in ("over", "chunked-over", "page-over"):
+        assert get(server, root + "/" + name).status_code == 404
+    assert sorted(f["path"] for f in server.api("GET", "artifacts/list?run_id=" + run["run_id"]).json()["files"]) == ["chunked-just", "just"]
+
+
 def test_client_walks_keyless_with_the_metadata_server(bucket, fresh, start_tallyd, database):
     env = {k: v for k, v in bucket.env.items() if k not in ("GOOGLE_APPLICATION_CREDENTIALS", "TALLYD_TOKEN_URI")}
     server = start_tallyd("--artifacts-destination", "gs://bucket/keyless", database=database, env={**env, "GCE_METADATA_HOST": bucket.url[7:], "HOME": "/nonexistent"})
