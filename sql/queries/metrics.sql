@@ -6,7 +6,7 @@ with s as (
     select (select r.id from runs r where r.run_id = $1::text) as run
          , (select k.id from keys k where k.key = $2::text) as key_id
   )
-, base as (
+, base as materialized (
     select case when $3::integer = 2 and ($4::double precision is not null or $5::double precision is not null) then
              least((select min(c.first_timestamp) from metric_chunks c where c.run = s.run and c.key_id = s.key_id), (select min(m.timestamp) from metrics m where m.run = s.run and m.key_id = s.key_id))
            end as first_time
@@ -23,7 +23,7 @@ with s as (
      where x.run = (select s.run from s)
        and x.key_id = (select s.key_id from s)
   )
-, r as (
+, r as materialized (
     select coalesce(max(x_last), 0) as x_most, coalesce(min(x_first), 0) as x_least, coalesce(bool_and(times_rise), true) as rise
       from c
   )
