@@ -22,6 +22,10 @@ begin
         limit 2000));
   get diagnostics v_forgotten = row_count;
   v_done := v_done + case when v_forgotten = 2000 then v_forgotten else 0 end;
+  /* Apart from sealing: settle() holds points_lock() until the commit, and log_apply() may wait for what a sealer holds. */
+  if exists (select from unsettled u where u.since <= now() - interval '30 seconds') then
+    return v_done + settle(null, interval '30 seconds');
+  end if;
   v_done := v_done + seal_look();
   loop
     v_slice := seal_slice(interval '15 minutes');
@@ -29,8 +33,6 @@ begin
     v_done := v_done + abs(v_slice);
     exit when clock_timestamp() > v_from + interval '15 milliseconds';
   end loop;
-  /* Last: it holds points_lock() until the commit. */
-  v_done := v_done + settle(null, interval '30 seconds');
   return v_done;
 end
 $$;

@@ -85,7 +85,9 @@ def sealed(database, run, key, points):
 def settled(database, run, key, keep=0):
     """All hot points sealed, chunks put in order."""
     for _ in range(1000):
-        if sql(database, "select sealed from seal_some(%s, %s, %s, -9223372036854775808)", run, key, keep)[0][0] + sql(database, "select seal_order(%s, %s, true)", run, key)[0][0] == 0:
+        lock = "select pg_advisory_xact_lock(seal_lock(%s)); "
+        hot = sql(database, lock + "select sealed from seal_some(%s, %s, %s, -9223372036854775808)", run, run, key, keep)[0][0]
+        if hot + sql(database, lock + "select seal_order(%s, %s, true)", run, run, key)[0][0] == 0:
             return
     raise AssertionError("sealing goes on for ever")
 
