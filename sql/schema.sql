@@ -1,5 +1,11 @@
 -- Made by tools/schema.sh from the migrations and functions; to read, not to run. schema `report` is in sql/report.
 
+CREATE FUNCTION public.apply_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((80)::bigint << 48) | (1)::bigint);
+
+COMMENT ON FUNCTION public.apply_lock() IS 'Key of the advisory lock of log_apply().';
+
 CREATE FUNCTION public.double_json(v double precision) RETURNS json
     LANGUAGE sql IMMUTABLE
     RETURN (CASE WHEN (v = 'NaN'::double precision) THEN '"NaN"'::text WHEN (abs(v) = 'Infinity'::double precision) THEN ((sign(v) * ('179769313486231570000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'::numeric)::double precision))::text WHEN ((v)::text ~ '^-?[0-9]+$'::text) THEN ((v)::text || '.0'::text) ELSE (v)::text END)::json;
@@ -106,14 +112,15 @@ CREATE FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bi
     SET work_mem TO '32MB'
     AS $$
 begin
-  perform pg_advisory_xact_lock(points_lock());
+  perform pg_advisory_xact_lock(apply_lock());
+  perform pg_advisory_xact_lock_shared(points_lock());
   perform set_config('synchronous_commit', 'off', true);
   with g as (delete from metric_log l where l.seq > after returning l.*)
   , p as materialized (
       select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value
         from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) as u(request, key_id, step, timestamp, value)
        where g.runs[u.request] <> 0
-       order by 1, 2, 3, 4, 5
+       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end)
     )
   , h as (insert into metrics (run, key_id, step, timestamp, value) select p.run, p.key_id, p.step, p.timestamp, p.value from p on conflict do nothing)
   , r as materialized (
@@ -124,10 +131,15 @@ begin
   , s as (insert into unsettled (run, experiment_id) select r.id, r.experiment_id from r order by r.id on conflict do nothing)
   , n as (
       insert into latest_metrics as l (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
-      select distinct on (p.run, p.key_id) p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
-        from p
+      select p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
+        from (
+               select p.run, p.key_id, p.step, p.timestamp, p.value
+                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end)) is null as newest
+                 from p
+             ) p
         join r on r.id = p.run
-       order by p.run, p.key_id, p.step desc, p.timestamp desc, (case when p.value = 'NaN' then 0 else p.value end) desc
+       where p.newest
+       order by p.run, p.key_id
           on conflict (run, key_id) do update
          set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
        where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
@@ -139,7 +151,7 @@ $$;
 
 COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
 
-CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
+CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -216,7 +228,29 @@ begin
     end if;
   end if;
 
-  if cardinality(m_req) > 0 then
+  if cardinality(l_req) > 0 then
+    perform pg_advisory_xact_lock_shared(points_lock());
+    insert into unsettled (run, experiment_id)
+    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
+      from generate_subscripts(v_id, 1) as c(i)
+     where v_problem[c.i] = 0
+     order by v_id[c.i]
+        on conflict do nothing;
+    insert into metrics (run, key_id, step, timestamp, value)
+    select v_id[m.req], m.key_id, m.step, m.time, m.value
+      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
+     where v_problem[m.req] = 0
+        on conflict do nothing;
+    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
+     where v_problem[c.req] = 0
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+        on conflict (run, key_id) do update
+       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  elsif cardinality(m_req) > 0 then
     if v_worst > 0 then
       select array_agg(case when p.problem = 0 then r.id else 0 end order by r.i)
         into v_id
@@ -267,7 +301,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
+COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
 
 CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, arrived bigint, OUT fail text, OUT model json) RETURNS record
     LANGUAGE plpgsql
@@ -638,7 +672,7 @@ CREATE FUNCTION public.points_lock() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((80)::bigint << 48);
 
-COMMENT ON FUNCTION public.points_lock() IS 'Key of the advisory lock of those who move points.';
+COMMENT ON FUNCTION public.points_lock() IS 'Key of the advisory lock between writers of points and those who change the marks beside them.';
 
 CREATE FUNCTION public.registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT registered_model json) RETURNS record
     LANGUAGE plpgsql

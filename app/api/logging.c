@@ -20,6 +20,9 @@
 #define PARAMS_MOST 100
 #define ENTITIES_MOST 1000
 
+/* From so many points a request on (on average of a batch) they are written into their tables at once: what could be saved by doing it later is little then. */
+#define DIRECT_POINTS 32
+
 /* Requests merged into one statement at most; more wait for the next batch. */
 #define MERGE_MOST 512
 
@@ -62,6 +65,23 @@ static const struct db_merger merger = { .merge = logged_merge, .split = logged_
 
 /* ---- one request ---- */
 
+static int
+point_compare(const void *a, const void *b)
+{
+	const struct point *x = a;
+	const struct point *y = b;
+	double vx = isnan(x->value) ? 0 : x->value;
+	double vy = isnan(y->value) ? 0 : y->value;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	if (x->step != y->step)
+		return x->step < y->step ? -1 : 1;
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return (vx > vy) - (vx < vy);
+}
+
 static enum next
 logged_put(struct call *call, PGresult *none)
 {
@@ -88,6 +108,9 @@ logged_submit(struct call *call, PGresult *none)
 	for (i = 0; i < l->tag_count; i++)
 		known = key_number(l->names[at++], &l->tags[i].key) && known;
 	PRECOND(known);
+	/* By key, each key's latest value last: largest (step, timestamp, value), NaN as 0. */
+	if (l->metric_count > 1)
+		qsort(l->metrics, l->metric_count, sizeof(*l->metrics), point_compare);
 	return l->metric_count > 0 && points_behind() ? call_points(call, logged_put) : logged_put(call, NULL);
 }
 
@@ -131,11 +154,11 @@ clamp(double v)
 
 /* ---- merging ---- */
 
-#define PARAMS 20 /* of log_write() */
+#define PARAMS 25 /* of log_write() */
 
 struct arrays {
 	struct db_param params[PARAMS];
-	size_t points;
+	size_t logged; /* points that go into metric_log */
 };
 
 struct columns {
@@ -268,7 +291,8 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	struct arrays *a = calloc(1, sizeof(*a));
 	struct text *runs = malloc(n * sizeof(*runs));
 	size_t metrics = 0, params = 0, tags = 0, models = 0;
-	struct columns m, p, t;
+	struct columns m, l, p, t;
+	bool direct;
 	size_t i;
 	size_t k;
 
@@ -282,7 +306,9 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 		tags += one->tag_count;
 		models += one->model_count;
 	}
+	direct = metrics >= n * DIRECT_POINTS;
 	columns_make(&m, metrics);
+	columns_make(&l, direct ? metrics : 0);
 	columns_make(&p, params);
 	columns_make(&t, tags);
 	for (i = 0; i < n; i++) {
@@ -290,6 +316,9 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 
 		for (k = 0; k < one->metric_count; k++)
 			point_add(&m, i + 1, &one->metrics[k]);
+		for (k = 0; direct && k < one->metric_count; k++)
+			if (k + 1 == one->metric_count || one->metrics[k + 1].key != one->metrics[k].key)
+				point_add(&l, i + 1, &one->metrics[k]);
 		for (k = 0; k < one->param_count; k++)
 			pair_add(&p, i + 1, &one->params[k]);
 		for (k = 0; k < one->tag_count; k++)
@@ -297,10 +326,11 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	}
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
-	pairs_param(&a->params[6], &p);
-	pairs_param(&a->params[9], &t);
-	models_param(&a->params[12], ops, n, models);
-	a->points = metrics;
+	points_param(&a->params[6], &l);
+	pairs_param(&a->params[11], &p);
+	pairs_param(&a->params[14], &t);
+	models_param(&a->params[17], ops, n, models);
+	a->logged = direct ? 0 : metrics;
 	free(runs);
 	out->statement = SQL_log_write;
 	out->params = a->params;
@@ -368,7 +398,7 @@ logged_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *resul
 		db_p_array_free(&a->params[i]);
 	/* Before any client is answered: its next read waits for the move. Also when nobody is left to be answered. */
 	if (n > 0 && (outcome == DB_OK || outcome == DB_UNKNOWN))
-		points_logged(a->points);
+		points_logged(a->logged);
 	free(a);
 	if (outcome == DB_OK && n > 0) {
 		for (row = 0; row < PQntuples(result); row++) {
@@ -432,6 +462,7 @@ static const struct field batch_fields[] = {
 	FIELDS_END,
 };
 
+/* How a message calls a member of item i of a list, worked out only for one. */
 static const char *
 at(struct call *call, const char *list, size_t i, const char *name)
 {
@@ -451,7 +482,7 @@ metric_valid(struct call *call, struct text key, int64_t time, double value, con
 		buf_free(&shown);
 		return false;
 	}
-	return name_valid(call, key, alone ? "name" : key.n > 0 ? at(call, list, i, "name") : "name") && length_valid(call, key, KEY_MOST, "Metric name");
+	return name_plain(key, KEY_MOST) || (name_valid(call, key, alone || key.n == 0 ? "name" : at(call, list, i, "name")) && length_valid(call, key, KEY_MOST, "Metric name"));
 }
 
 static void
@@ -564,7 +595,7 @@ pairs_take(struct call *call, struct logged *l, const struct value *list, const 
 		if (!params && value.n == 0 && text_is(f[0].text, "mlflow.runName"))
 			continue;
 		out = params ? &l->params[l->param_count++] : &l->tags[l->tag_count++];
-		if (!name_valid(call, f[0].text, at(call, name, i, "key")) || !length_valid(call, f[0].text, KEY_MOST, params ? "Param key" : at(call, name, i, "key")))
+		if (!name_plain(f[0].text, KEY_MOST) && (!name_valid(call, f[0].text, at(call, name, i, "key")) || !length_valid(call, f[0].text, KEY_MOST, params ? "Param key" : at(call, name, i, "key"))))
 			return false;
 		l->names[l->metric_count + l->param_count + l->tag_count - 1] = f[0].text;
 		out->value = length_cut(value, params ? PARAM_MOST : TAG_MOST);

@@ -95,20 +95,23 @@ path_norm(struct arena *arena, struct text name)
 	return out;
 }
 
-/* Most names are plain: letters, digits, _ - with single dots and slashes between. */
 static bool
-plain(struct text name)
+letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+bool
+name_plain(struct text name, size_t most)
 {
 	size_t i;
 
-	if (name.n == 0)
+	if (name.n == 0 || name.n > most)
 		return false;
 	for (i = 0; i < name.n; i++) {
-		char c = name.s[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')
+		if (letter(name.s[i]) || (name.s[i] == '.' && i > 0 && name.s[i - 1] != '/'))
 			continue;
-		if (c != '.' || i == 0)
+		if (name.s[i] != '/' || i == 0 || !letter(name.s[i - 1]) || i + 1 == name.n)
 			return false;
 	}
 	return true;
@@ -119,7 +122,7 @@ name_valid(struct call *call, struct text name, const char *path)
 {
 	struct text norm;
 
-	if (plain(name))
+	if (name_plain(name, SIZE_MAX))
 		return true;
 	if (!characters_valid(name, "/.- :"))
 		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid value %.*s for parameter '%s' supplied: Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).", TEXT_ARG(json_dump_text(call->arena, name)), path);

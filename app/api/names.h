@@ -3,6 +3,8 @@
 /* MLflow's rules for names and lengths (mlflow/utils/validation.py), in its words. Each returns false with call->fail set. */
 #include "engine/call.h"
 
+/* Most names are beyond doubt: at most so many letters, digits, _ and -, with dots and single slashes between. */
+bool name_plain(struct text name, size_t most);
 /* Characters and path form of a metric, param or tag name. `path` is how the message calls it: "name", "params[3].key". */
 bool name_valid(struct call *, struct text name, const char *path) must_check;
 /* "'X' exceeds the maximum length of N characters" */

@@ -6,15 +6,23 @@
 /* server/handlers.py adds this to every complaint about a parameter. */
 #define SEE_DOCS " See the API docs for more information about request parameters."
 
-static bool object_bind(struct call *, const struct field *fields, const struct json *object, const char *path, struct value *out);
+/* Where in the request something stands, put into words only when it is wrong: "metrics[0].timestamp". */
+struct path {
+	const struct path *in; /* NULL: at the top */
+	const char *name;      /* of a member; NULL: item `at` of a list */
+	size_t at;
+};
 
-/* "metrics[0]" + "timestamp" */
+static bool object_bind(struct call *, const struct field *fields, const struct json *object, const struct path *in, struct value *out);
+
 static const char *
-path_join(struct call *call, const char *path, const char *name)
+path_text(struct call *call, const struct path *path)
 {
-	if (path[0] == '\0')
-		return name;
-	return text_z(call->arena, text_format(call->arena, "%s.%s", path, name));
+	const char *in = path->in != NULL ? path_text(call, path->in) : "";
+
+	if (path->name == NULL)
+		return text_z(call->arena, text_format(call->arena, "%s[%zu]", in, path->at));
+	return text_z(call->arena, text_format(call->arena, "%s%s%s", in, in[0] != '\0' ? "." : "", path->name));
 }
 
 static void
@@ -146,17 +154,17 @@ python_repr(struct arena *arena, struct text t)
 }
 
 static bool
-wrong_type(struct call *call, const struct json *j, const char *path)
+wrong_type(struct call *call, const struct json *j, const struct path *path)
 {
 	struct text shown = json_dump(call->arena, j);
 
-	return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid value %.*s for parameter '%s' supplied:  Hint: Value was of type '%s'." SEE_DOCS, TEXT_ARG(text_prefix(shown, 200)), path, json_python_type(j));
+	return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid value %.*s for parameter '%s' supplied:  Hint: Value was of type '%s'." SEE_DOCS, TEXT_ARG(text_prefix(shown, 200)), path_text(call, path), json_python_type(j));
 }
 
 static bool
-missing(struct call *call, const char *path)
+missing(struct call *call, const struct path *path)
 {
-	return call_refuse(call, INVALID_PARAMETER_VALUE, "Missing value for required parameter '%s'." SEE_DOCS, path);
+	return call_refuse(call, INVALID_PARAMETER_VALUE, "Missing value for required parameter '%s'." SEE_DOCS, path_text(call, path));
 }
 
 /* Does a JSON key, snake_case or camelCase, name this field? 1 as it is, 2 camelCase, 0 no. */
@@ -217,16 +225,16 @@ enum_read(const struct field *f, const struct json *j, int64_t *out)
 }
 
 static bool
-too_long(struct call *call, const struct field *f, struct text t, const char *path)
+too_long(struct call *call, const struct field *f, struct text t, const struct path *path)
 {
 	if (f->most == 0 || t.n <= f->most || text_chars(t) <= f->most)
 		return false;
-	call_refuse(call, INVALID_PARAMETER_VALUE, "'%s' exceeds the maximum length of %zu characters", path, f->most);
+	call_refuse(call, INVALID_PARAMETER_VALUE, "'%s' exceeds the maximum length of %zu characters", path_text(call, path), f->most);
 	return true;
 }
 
 static bool
-list_bind(struct call *call, const struct field *f, const struct json *j, const char *path, struct value *out)
+list_bind(struct call *call, const struct field *f, const struct json *j, const struct path *path, struct value *out)
 {
 	const struct json *c;
 	size_t i = 0;
@@ -237,7 +245,7 @@ list_bind(struct call *call, const struct field *f, const struct json *j, const 
 	out->items = arena_array(call->arena, j->count, sizeof(*out->items));
 	for (c = j->first; c != NULL; c = c->next, i++) {
 		struct value *item = &out->items[i];
-		const char *where;
+		const struct path where = { .in = path, .at = i };
 		size_t n = 0;
 
 		item->given = true;
@@ -248,21 +256,19 @@ list_bind(struct call *call, const struct field *f, const struct json *j, const 
 			item->text = c->text;
 			continue;
 		}
-		where = f->fields != NULL && c->type == JSON_OBJECT ? NULL : path;
 		if (c->type != JSON_OBJECT)
-			return wrong_type(call, j, where);
+			return wrong_type(call, j, path);
 		while (f->fields[n].name != NULL)
 			n++;
 		item->fields = arena_array(call->arena, n, sizeof(*item->fields));
-		where = text_z(call->arena, text_format(call->arena, "%s[%zu]", path, i));
-		if (!object_bind(call, f->fields, c, where, item->fields))
+		if (!object_bind(call, f->fields, c, &where, item->fields))
 			return false;
 	}
 	return true;
 }
 
 static bool
-value_bind(struct call *call, const struct field *f, const struct json *j, const char *path, struct value *out)
+value_bind(struct call *call, const struct field *f, const struct json *j, const struct path *path, struct value *out)
 {
 	size_t n = 0;
 
@@ -343,23 +349,23 @@ fallback_fill(const struct field *f, struct value *v)
 }
 
 static bool
-object_bind(struct call *call, const struct field *fields, const struct json *object, const char *path, struct value *out)
+object_bind(struct call *call, const struct field *fields, const struct json *object, const struct path *in, struct value *out)
 {
 	size_t i;
 
 	for (i = 0; fields[i].name != NULL; i++) {
 		bool twice = false;
 		const struct json *j = member_find(call, object, fields[i].name, &twice);
-		const char *where = path_join(call, path, fields[i].name);
+		const struct path where = { .in = in, .name = fields[i].name };
 
 		if (twice)
-			return call_refuse(call, INVALID_PARAMETER_VALUE, "The field '%s' was given in two spellings.", where);
+			return call_refuse(call, INVALID_PARAMETER_VALUE, "The field '%s' was given in two spellings.", path_text(call, &where));
 		if (j == NULL && fields[i].alias != NULL)
 			j = member_find(call, object, fields[i].alias, &twice);
-		if (j != NULL && !value_bind(call, &fields[i], j, where, &out[i]))
+		if (j != NULL && !value_bind(call, &fields[i], j, &where, &out[i]))
 			return false;
 		if (required_missing(&fields[i], &out[i]))
-			return missing(call, where);
+			return missing(call, &where);
 		fallback_fill(&fields[i], &out[i]);
 	}
 	return true;
@@ -430,6 +436,7 @@ query_bind(struct call *call, const struct pair *pairs, size_t count)
 		struct value *v = &call->values[i];
 		struct json *list = ARENA_NEW(call->arena, struct json);
 		struct json **link = &list->first;
+		const struct path where = { .name = f->name };
 		int pass;
 
 		list->type = JSON_LIST;
@@ -446,13 +453,13 @@ query_bind(struct call *call, const struct pair *pairs, size_t count)
 		}
 		if (list->count > 0 && (f->type == F_TEXTS || f->type == F_OBJECTS)) {
 			list->raw = json_dump(call->arena, list);
-			if (!value_bind(call, f, list, f->name, v))
+			if (!value_bind(call, f, list, &where, v))
 				return false;
-		} else if (list->count > 0 && !value_bind(call, f, list->first, f->name, v)) {
+		} else if (list->count > 0 && !value_bind(call, f, list->first, &where, v)) {
 			return false;
 		}
 		if (required_missing(f, v))
-			return missing(call, f->name);
+			return missing(call, &where);
 		fallback_fill(f, v);
 	}
 	return true;
@@ -507,5 +514,5 @@ bind_call(struct call *call)
 		return false;
 	if (get && (count > 0 || call->endpoint->body == BODY_RAW))
 		return n == 0 || query_bind(call, pairs, count);
-	return body_parse(call) && (n == 0 || object_bind(call, fields, call->json, "", call->values));
+	return body_parse(call) && (n == 0 || object_bind(call, fields, call->json, NULL, call->values));
 }

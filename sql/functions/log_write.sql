@@ -1,9 +1,11 @@
 -- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
--- m_*: every metric point (into metric_log, see log_apply()); p_*: params; t_*: tags; x_*: points that name a logged model. *_req: the request, from 1.
+-- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key), or nothing: then the points go into metric_log, which is cheaper when they are few a request (log_apply());
+-- p_*: params; t_*: tags; x_*: points that name a logged model. *_req: the request, from 1.
 -- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
 create or replace function log_write(
   r_run text[]
 , m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
+, l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[]
 , p_req integer[], p_key integer[], p_value text[]
 , t_req integer[], t_key integer[], t_value text[]
 , x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]
@@ -84,7 +86,29 @@ begin
     end if;
   end if;
 
-  if cardinality(m_req) > 0 then
+  if cardinality(l_req) > 0 then
+    perform pg_advisory_xact_lock_shared(points_lock());
+    insert into unsettled (run, experiment_id)
+    select distinct on (v_id[c.i]) v_id[c.i], v_experiment[c.i]
+      from generate_subscripts(v_id, 1) as c(i)
+     where v_problem[c.i] = 0
+     order by v_id[c.i]
+        on conflict do nothing;
+    insert into metrics (run, key_id, step, timestamp, value)
+    select v_id[m.req], m.key_id, m.step, m.time, m.value
+      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
+     where v_problem[m.req] = 0
+        on conflict do nothing;
+    insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+    select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
+      from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
+     where v_problem[c.req] = 0
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+        on conflict (run, key_id) do update
+       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  elsif cardinality(m_req) > 0 then
     if v_worst > 0 then
       select array_agg(case when p.problem = 0 then r.id else 0 end order by r.i)
         into v_id

@@ -1,5 +1,5 @@
 -- Brings search_value up to date for the experiments given (null: all), for runs unsettled longer than `age`. Returns the number of runs.
--- Only one at a time of this and log_apply(), which marks runs (points_lock()). A run that was deleted or restored while its points were on their way gets its marks right here.
+-- Nobody writes points meanwhile (points_lock()): a mark goes only when nobody is between setting it and committing. A run that was deleted or restored while its points were on their way gets its marks right here.
 create or replace function settle(experiments bigint[], age interval) returns bigint
 language plpgsql
 as $$

@@ -23,9 +23,10 @@ select id, key from keys where id = any ($1::integer[]);
 -- name: log_write
 select req, problem, key_id, old, new
   from log_write($1::text[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[]
-     , $7::integer[], $8::integer[], $9::text[]
-     , $10::integer[], $11::integer[], $12::text[]
-     , $13::integer[], $14::text[], $15::text[], $16::bigint[], $17::bigint[], $18::double precision[], $19::text[], $20::text[]);
+     , $7::integer[], $8::integer[], $9::bigint[], $10::bigint[], $11::double precision[]
+     , $12::integer[], $13::integer[], $14::text[]
+     , $15::integer[], $16::integer[], $17::text[]
+     , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
 
 -- name: log_apply
 select batches, points, last from log_apply($1::bigint);
