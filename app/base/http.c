@@ -2,9 +2,11 @@
  * HTTP/1.1 over links: see http.h. A connection runs one request at a time; what a client sends ahead waits unparsed. Nothing here is re-entered: what the engine
  * calls only marks the connection, and conn_run() does the reading, parsing and sending, from the loop.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -981,6 +983,39 @@ no_body(int status)
 	return status == 204 || status == 304 || (status >= 100 && status < 200);
 }
 
+size_t
+http_name(const struct http_request *r, char out[HTTP_NAME_MOST + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	static pid_t mine;
+	static char process[9];
+	struct text given = http_header(r, "x-request-id");
+	uint64_t id = r->id;
+	size_t i, n = 0;
+
+	for (i = 0; i < given.n && given.n <= HTTP_NAME_MOST && (isalnum((unsigned char)given.s[i]) || memchr("-_.:+/=", given.s[i], 7) != NULL); i++)
+		out[i] = given.s[i];
+	if (i > 0 && i == given.n)
+		return i;
+	if (mine != getpid()) {
+		uint32_t noise = 0;
+
+		mine = getpid();
+		if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
+			noise = (uint32_t)mine;
+		snprintf(process, sizeof(process), "%08x", noise);
+	}
+	memcpy(out, process, 8);
+	out[8] = '-';
+	for (i = 60; i > 0 && id >> i == 0; i -= 4)
+		;
+	for (n = 9;; i -= 4) {
+		out[n++] = digits[id >> i & 15];
+		if (i == 0)
+			return n;
+	}
+}
+
 /* Writes the reply's head. length -1: not known. */
 static void
 give(struct work *w, const struct http_reply *reply, int64_t length)
@@ -989,6 +1024,7 @@ give(struct work *w, const struct http_reply *reply, int64_t length)
 	char *start = room(c, 512);
 	char *at = start;
 	struct text date = date_line();
+	char name[HTTP_NAME_MOST + 1];
 
 	PRECOND(!w->given);
 	w->given = true;
@@ -1036,7 +1072,9 @@ give(struct work *w, const struct http_reply *reply, int64_t length)
 		put(c, h->value.s, h->value.n);
 		put(c, "\r\n", 2);
 	}
-	put(c, "\r\n", 2);
+	put(c, "X-Request-Id: ", 14);
+	put(c, name, http_name(&w->request, name));
+	put(c, "\r\n\r\n", 4);
 	w->stopped = false;
 	touch(c);
 }

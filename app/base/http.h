@@ -28,7 +28,7 @@ struct http_request {
 	struct text body; /* whole and inflated, when head() asked for HTTP_BUFFER; valid from complete() on */
 	struct text peer; /* the client's address as text */
 	bool tls;
-	uint64_t id; /* unique in this worker, for logs */
+	uint64_t id; /* unique in this worker */
 	struct arena *arena; /* freed by the layer after the reply */
 	void *user; /* the engine's */
 };
@@ -102,6 +102,9 @@ void http_pause(struct http_request *);
 void http_resume(struct http_request *);
 
 struct text http_header(const struct http_request *, const char *name); /* first value, or TEXT_NONE */
+/* What the request is called in logs and in the reply's X-Request-Id: the client's own when it is a short plain word, else ours. Into `out`; its length. */
+#define HTTP_NAME_MOST 64
+size_t http_name(const struct http_request *, char out[HTTP_NAME_MOST + 1]);
 
 /* Open connections and requests in work, for /metrics and the drain at SIGTERM. */
 size_t http_connections(void);

@@ -21,8 +21,14 @@ log_setup(enum log_level level, int json, const char *name)
 	who = name;
 }
 
-void
-log_line(enum log_level level, const char *format, ...)
+int
+log_wants(enum log_level level)
+{
+	return level <= most;
+}
+
+static void
+line_write(enum log_level level, struct text request, const char *format, va_list ap)
 {
 	static const char *const words[] = { "error", "warn", "info", "debug" };
 	char text[2048];
@@ -30,29 +36,55 @@ log_line(enum log_level level, const char *format, ...)
 	struct buf line = { 0 };
 	struct timeval now;
 	struct tm tm;
-	va_list ap;
-	int n;
 
-	if (level > most)
-		return;
-	va_start(ap, format);
-	n = vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	if (n < 0)
+	if (vsnprintf(text, sizeof(text), format, ap) < 0)
 		return;
 	gettimeofday(&now, NULL);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	if (as_json) {
-		buf_printf(&line, "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"process\":\"%s\",\"message\":", when, (int)(now.tv_usec / 1000), words[level], who);
+		buf_printf(&line, "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"process\":\"%s\",", when, (int)(now.tv_usec / 1000), words[level], who);
+		if (request.n > 0) {
+			buf_puts(&line, "\"request\":");
+			buf_json(&line, request);
+			buf_byte(&line, ',');
+		}
+		buf_puts(&line, "\"message\":");
 		buf_json(&line, text_from(text));
 		buf_puts(&line, "}\n");
 	} else {
-		buf_printf(&line, "%s.%03dZ %s %s: %s\n", when, (int)(now.tv_usec / 1000), words[level], who, text);
+		buf_printf(&line, "%s.%03dZ %s %s: %s", when, (int)(now.tv_usec / 1000), words[level], who, text);
+		if (request.n > 0)
+			buf_printf(&line, " [" TEXT_FMT "]", TEXT_ARG(request));
+		buf_byte(&line, '\n');
 	}
 	/* One write, so that lines of several processes do not mix. */
 	if (write(STDERR_FILENO, line.s, line.n) < 0) {
 		/* Nowhere left to say it. */
 	}
 	buf_free(&line);
+}
+
+void
+log_line(enum log_level level, const char *format, ...)
+{
+	va_list ap;
+
+	if (level > most)
+		return;
+	va_start(ap, format);
+	line_write(level, TEXT_NONE, format, ap);
+	va_end(ap);
+}
+
+void
+log_request(enum log_level level, const char *request, size_t n, const char *format, ...)
+{
+	va_list ap;
+
+	if (level > most)
+		return;
+	va_start(ap, format);
+	line_write(level, (struct text){ request, n }, format, ap);
+	va_end(ap);
 }

@@ -144,18 +144,6 @@ call_release(struct call *call)
 		call_free(call);
 }
 
-/* The reply was handed over (or nobody waits for it). */
-static void
-call_end(struct call *call)
-{
-	call->replied = true;
-	if (call->http != NULL)
-		call->http->user = NULL;
-	stats_request(call);
-	if (call->pending == 0)
-		call_free(call);
-}
-
 static uint64_t
 clock_us(void)
 {
@@ -163,6 +151,40 @@ clock_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void
+call_error(const struct call *call, const char *what)
+{
+	char name[HTTP_NAME_MOST + 1];
+
+	log_request(LOG_LEVEL_ERROR, name, call->http != NULL ? http_name(call->http, name) : 0, "%s: %s", call->endpoint != NULL ? call->endpoint->path : "?", what);
+}
+
+/* What went wrong on our side is always logged, every other request with --log-level debug. 503 is the database's or bucket's, whose loss is logged once. */
+static void
+call_log(const struct call *call)
+{
+	enum log_level level = call->status >= 500 && call->status != 501 && call->status != 503 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+	char name[HTTP_NAME_MOST + 1];
+
+	if (call->http == NULL || !log_wants(level))
+		return;
+	log_request(level, name, http_name(call->http, name), TEXT_FMT " " TEXT_FMT " %d %.1f ms " TEXT_FMT, TEXT_ARG(call->http->method_name), TEXT_ARG(call->http->path), call->status,
+	    (double)(clock_us() - call->started_us) / 1000, TEXT_ARG(call->http->peer));
+}
+
+/* The reply was handed over (or nobody waits for it). */
+static void
+call_end(struct call *call)
+{
+	call->replied = true;
+	call_log(call);
+	if (call->http != NULL)
+		call->http->user = NULL;
+	stats_request(call);
+	if (call->pending == 0)
+		call_free(call);
 }
 
 /* ---- replies ---- */
@@ -289,7 +311,7 @@ call_step(struct call *call, enum next next)
 	case FAILED:
 		PRECOND(call->fail.code != FAIL_NONE);
 		if (call->fail.code == INTERNAL_ERROR)
-			log_error("request %s: %.*s", call->endpoint != NULL ? call->endpoint->path : "?", TEXT_ARG(call->fail.message));
+			call_error(call, text_z(call->arena, call->fail.message));
 		call_reply_fail(call);
 	}
 }
@@ -318,7 +340,7 @@ sql_refused(struct call *call, const PGresult *result)
 		return call_fail(call, INSUFFICIENT_STORAGE, "The database's disk is full.");
 	if (strncmp(state, "53", 2) == 0 || strncmp(state, "57", 2) == 0 || strncmp(state, "40", 2) == 0 || strncmp(state, "08", 2) == 0 || strcmp(state, "25006") == 0)
 		return call_fail(call, TEMPORARILY_UNAVAILABLE, "The database cannot take the request now. Try again.");
-	log_error("%s: SQLSTATE %s: %s", call->endpoint->path, state, message != NULL ? message : "?");
+	call_error(call, text_z(call->arena, text_format(call->arena, "SQLSTATE %s: %s", state, message != NULL ? message : "?")));
 	return call_fail(call, INTERNAL_ERROR, "Internal error. The server's log says more.");
 }
 
