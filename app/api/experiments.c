@@ -66,6 +66,7 @@ static const struct field search_fields[] = {
 
 static const struct field overview_fields[] = {
 	{ .name = "view_type", .type = F_ENUM, .words = views, .fallback = 1, .has_fallback = true },
+	{ .name = "counts", .type = F_BOOL, .fallback = 1, .has_fallback = true },
 	FIELDS_END,
 };
 
@@ -450,10 +451,10 @@ static const struct endpoint experiment_endpoints[] = {
 	    .on = SERVER,
 	    .fields = overview_fields,
 	    .sql = SQL_experiments_overview,
-	    .args = "view_type",
+	    .args = "view_type counts",
 	    .shape = SHAPE_LIST,
 	    .wrap = "experiments",
-	    .doc = "Every experiment with number of runs and last activity.",
+	    .doc = "Every experiment with number of runs and last activity, these two unless counts is false.",
 	},
 };
 const struct endpoint_table experiment_table = ENDPOINT_TABLE(experiment_endpoints);

@@ -19,6 +19,8 @@ static const struct field table_fields[] = {
 	{ .name = "run_view_type", .type = F_ENUM, .words = views, .fallback = 1, .has_fallback = true },
 	{ .name = "offset", .type = F_INT, .fallback = 0, .has_fallback = true },
 	{ .name = "max_results", .type = F_INT, .fallback = 100, .has_fallback = true },
+	{ .name = "page_token", .type = F_TEXT },
+	{ .name = "total", .type = F_BOOL, .fallback = 1, .has_fallback = true },
 	{ .name = "columns", .type = F_TEXTS },
 	FIELDS_END,
 };
@@ -27,6 +29,7 @@ static const struct field keys_fields[] = {
 	{ .name = "experiment_id", .type = F_TEXTS, .required = true },
 	{ .name = "kind", .type = F_ENUM, .words = kinds, .fallback = 0, .has_fallback = true },
 	{ .name = "q", .type = F_TEXT },
+	{ .name = "after", .type = F_TEXT },
 	{ .name = "max_results", .type = F_INT, .fallback = 200, .has_fallback = true },
 	FIELDS_END,
 };
@@ -68,10 +71,19 @@ table_print(struct call *call, PGresult *r)
 {
 	struct table *t = call->state;
 
-	buf_puts(&call->out, "{\"total\":");
-	buf_int(&call->out, t->total);
-	buf_puts(&call->out, ",\"runs\":[");
-	runs_rows(call, &call->out, r, t->page->ids, t->page->n);
+	buf_byte(&call->out, '{');
+	if (t->total >= 0) {
+		wire_member(&call->out, "total");
+		buf_int(&call->out, t->total);
+	}
+	if (t->page->token.s != NULL) {
+		wire_member(&call->out, "next_page_token");
+		buf_json(&call->out, t->page->token);
+	}
+	wire_member(&call->out, "runs");
+	buf_byte(&call->out, '[');
+	if (r != NULL)
+		runs_rows(call, &call->out, r, t->page->ids, t->page->n);
 	buf_puts(&call->out, "]}");
 	return call_reply_json(call);
 }
@@ -82,62 +94,70 @@ table_keys(struct call *call, PGresult *r)
 	return keys_known(call, r, 2, table_print);
 }
 
-/* "metrics.rmse" goes to the list of metrics. */
+/* "metrics.rmse" goes to the list of metrics. min and max are over the history of a metric. */
+enum { LIST_METRICS, LIST_PARAMS, LIST_TAGS, LIST_MIN, LIST_MAX, LISTS };
+
 static bool
-columns_split(struct call *call, const struct value *columns, struct text *lists[3], size_t counts[3])
+columns_split(struct call *call, const struct value *columns, struct text *lists[LISTS], size_t counts[LISTS])
 {
-	static const char *const prefixes[3] = { "metrics.", "params.", "tags." };
+	static const char *const prefixes[LISTS] = { "metrics.", "params.", "tags.", "min.", "max." };
 	static const char *const always[] = { "mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "mlflow.parentRunId", "mlflow.note.content" };
 	size_t i;
 	int k;
 
 	if (columns->count > COLUMNS_MOST)
 		return call_refuse(call, INVALID_PARAMETER_VALUE, "At most %d columns can be asked for. Got %zu.", COLUMNS_MOST, columns->count);
-	for (k = 0; k < 3; k++)
+	for (k = 0; k < LISTS; k++)
 		lists[k] = arena_array(call->arena, columns->count + sizeof(always) / sizeof(always[0]), sizeof(struct text));
 	for (i = 0; i < columns->count; i++) {
 		struct text name = columns->items[i].text;
 
-		for (k = 0; k < 3; k++)
+		for (k = 0; k < LISTS; k++)
 			if (text_starts(name, prefixes[k]))
 				break;
-		if (k == 3)
-			return call_refuse(call, INVALID_PARAMETER_VALUE, "A column is metrics.NAME, params.NAME or tags.NAME. Got '%.*s'.", TEXT_ARG(name));
+		if (k == LISTS)
+			return call_refuse(call, INVALID_PARAMETER_VALUE, "A column is metrics.NAME, min.NAME, max.NAME, params.NAME or tags.NAME. Got '%.*s'.", TEXT_ARG(name));
 		lists[k][counts[k]++] = text_skip(name, strlen(prefixes[k]));
 	}
 	for (i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-		lists[2][counts[2]++] = text_from(always[i]);
+		lists[LIST_TAGS][counts[LIST_TAGS]++] = text_from(always[i]);
 	return true;
+}
+
+static enum next
+table_rows(struct call *call)
+{
+	struct table *t = call->state;
+	struct db_param *p = arena_array(call->arena, 1 + LISTS, sizeof(*p));
+	struct text *lists[LISTS];
+	size_t counts[LISTS] = { 0 };
+	int k;
+
+	if (!columns_split(call, call_value(call, "columns"), lists, counts))
+		return FAILED;
+	p[0] = call_ids_param(call, t->page->ids, t->page->n);
+	for (k = 0; k < LISTS; k++)
+		p[1 + k] = call_keep_param(call, db_p_texts(lists[k], counts[k], NULL));
+	return call_read(call, SQL_run_columns, p, 1 + LISTS, table_keys);
 }
 
 static enum next
 table_counted(struct call *call, PGresult *r)
 {
 	struct table *t = call->state;
-	struct db_param *p = arena_array(call->arena, 4, sizeof(*p));
-	struct text *lists[3];
-	size_t counts[3] = { 0, 0, 0 };
 
 	t->total = db_int8(r, 0, 0);
-	if (!columns_split(call, call_value(call, "columns"), lists, counts))
-		return FAILED;
-	p[0] = call_ids_param(call, t->page->ids, t->page->n);
-	p[1] = call_keep_param(call, db_p_texts(lists[0], counts[0], NULL));
-	p[2] = call_keep_param(call, db_p_texts(lists[1], counts[1], NULL));
-	p[3] = call_keep_param(call, db_p_texts(lists[2], counts[2], NULL));
-	return call_read(call, SQL_run_columns, p, 4, table_keys);
+	return t->page->n == 0 ? table_print(call, NULL) : table_rows(call);
 }
 
 static enum next
-table_found(struct call *call, struct page *page)
+table_count(struct call *call)
 {
-	struct table *t = page->user;
+	struct table *t = call->state;
 	struct search_query *q = ARENA_NEW(call->arena, struct search_query);
 	struct search_error error = { .message = "" };
 	struct search_request count = t->request;
 
-	t->page = page;
-	call->state = t;
 	count.count_only = true;
 	count.filter = call_text(call, "filter");
 	count.readable = "true";
@@ -146,6 +166,40 @@ table_found(struct call *call, struct page *page)
 	if (!search_compile(call->arena, &count, q, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	return call_query(call, q->sql, query_params(call, q), (int)q->param_count, table_counted);
+}
+
+static enum next
+table_settled(struct call *call, PGresult *none)
+{
+	(void)none;
+	return table_count(call);
+}
+
+/* A count alone: no page to find. Metrics are counted by their search index, which settle() brings up to date. */
+static enum next
+table_total(struct call *call)
+{
+	struct table *t = call->state;
+	struct text filter = call_text(call, "filter");
+	struct db_param *p = ARENA_NEW(call->arena, struct db_param);
+
+	t->page = ARENA_NEW(call->arena, struct page);
+	if (filter.n == 0 || memmem(filter.s, filter.n, "metric", 6) == NULL)
+		return table_count(call);
+	*p = call_ids_param(call, t->request.experiments, t->request.experiment_count);
+	return call_read(call, SQL_settle, p, 1, table_settled);
+}
+
+static enum next
+table_found(struct call *call, struct page *page)
+{
+	struct table *t = page->user;
+
+	t->page = page;
+	call->state = t;
+	if (call_int(call, "total") != 0)
+		return table_count(call);
+	return page->n == 0 ? table_print(call, NULL) : table_rows(call);
 }
 
 static enum next
@@ -158,7 +212,10 @@ table(struct call *call)
 		return FAILED;
 	if (t->request.limit < 0 || t->request.limit > ROWS_MOST || t->request.offset < 0)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "max_results must be between 0 and %d, offset at least 0.", ROWS_MOST);
+	t->total = -1;
 	call->state = t;
+	if (t->request.limit == 0)
+		return table_total(call);
 	return page_find(call, &t->request, table_found);
 }
 
@@ -181,14 +238,15 @@ static enum next
 keys_list(struct call *call)
 {
 	static const struct db_statement *const statements[3] = { SQL_metric_keys, SQL_param_keys, SQL_tag_keys };
-	struct db_param *p = arena_array(call->arena, 3, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 4, sizeof(*p));
 	int64_t most = call_int(call, "max_results");
 
 	if (!experiments_param(call, call_value(call, "experiment_id"), &p[0]))
 		return FAILED;
 	p[1] = db_p_text(call->arena, call_given(call, "q") ? call_text(call, "q") : TEXT(""));
 	p[2] = db_p_int8(call->arena, most < 0 || most > 20000 ? 20000 : most);
-	return call_read(call, statements[call_int(call, "kind")], p, 3, wire_result);
+	p[3] = db_p_text(call->arena, call_given(call, "after") ? call_text(call, "after") : TEXT(""));
+	return call_read(call, statements[call_int(call, "kind")], p, 4, wire_result);
 }
 
 /* ---- groups ---- */
@@ -233,9 +291,12 @@ experiment_valid(struct call *call)
 	return experiment_id_parse(call, call_text(call, "experiment_id"), &id);
 }
 
+static const struct field no_fields[] = { FIELDS_END };
+
 static const struct endpoint explore_endpoints[] = {
-	{ .method = HTTP_M_POST, .path = "tallyd/runs/table", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_ids"), .fields = table_fields, .run = table, .doc = "Rows of the runs table from an offset, chosen columns only, with the total." },
-	{ .method = HTTP_M_GET, .path = "tallyd/keys", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_id"), .fields = keys_fields, .run = keys_list, .shape = SHAPE_OBJECT, .doc = "Names of metrics, params or tags in use." },
+	{ .method = HTTP_M_GET, .path = "tallyd/experiments/counts", .access = ACCESS_READ, .on = SERVER, .fields = no_fields, .sql = SQL_experiment_counts, .shape = SHAPE_LIST, .wrap = "counts", .doc = "Number of runs and last activity of every experiment that has runs." },
+	{ .method = HTTP_M_POST, .path = "tallyd/runs/table", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_ids"), .fields = table_fields, .run = table, .doc = "Rows of the runs table from an offset or a token, chosen columns only; with the total unless total is false, without rows when max_results is 0." },
+	{ .method = HTTP_M_GET, .path = "tallyd/keys", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_id"), .fields = keys_fields, .run = keys_list, .shape = SHAPE_OBJECT, .doc = "Names of metrics, params or tags in use, in order. `more`: total is a least." },
 	{ .method = HTTP_M_POST, .path = "tallyd/runs/groups", .access = ACCESS_READ, .fresh = true, .on = EXPERIMENTS("experiment_ids"), .fields = groups_fields, .run = groups, .shape = SHAPE_LIST, .wrap = "groups", .doc = "Runs grouped by params or tags, with mean, spread, least and largest of metrics." },
 	{ .method = HTTP_M_GET, .path = "tallyd/views", .access = ACCESS_READ, .on = EXPERIMENT("experiment_id"), .fields = views_fields, .check = experiment_valid, .sql = SQL_views_list, .args = "experiment_id:int", .shape = SHAPE_LIST, .wrap = "views", .doc = "Saved views of an experiment." },
 	{

@@ -6,7 +6,7 @@
 #include "api/keys.h"
 #include "base/log.h"
 
-enum kind { KIND_INFO, KIND_METRIC, KIND_PARAM, KIND_TAG, KIND_DATASET, KIND_MODEL_IN, KIND_MODEL_OUT, KINDS };
+enum kind { KIND_INFO, KIND_METRIC, KIND_PARAM, KIND_TAG, KIND_DATASET, KIND_MODEL_IN, KIND_MODEL_OUT, KIND_LEAST, KIND_MOST, KINDS };
 enum column { COL_RUN, COL_KIND, COL_KEY, COL_NUMBER, COL_STEP, COL_TIME, COL_TEXT };
 
 /* First and last row of each kind of one run; rows are linked by next[]. */
@@ -212,7 +212,7 @@ map_print(struct buf *b, const PGresult *r, const struct chain *c, const int *ne
 			buf_byte(b, ',');
 		buf_text(b, key_json(db_int4(r, row, COL_KEY)));
 		buf_byte(b, ':');
-		if (kind == KIND_METRIC)
+		if (kind == KIND_METRIC || kind == KIND_LEAST || kind == KIND_MOST)
 			wire_double(b, db_float8(r, row, COL_NUMBER));
 		else
 			buf_json(b, db_text(r, row, COL_TEXT));
@@ -234,6 +234,10 @@ row_print(struct buf *b, const PGresult *r, const struct chain *c, const int *ne
 	map_print(b, r, c, next, KIND_METRIC, "metrics");
 	map_print(b, r, c, next, KIND_PARAM, "params");
 	map_print(b, r, c, next, KIND_TAG, "tags");
+	if (c->first[KIND_LEAST] >= 0)
+		map_print(b, r, c, next, KIND_LEAST, "min");
+	if (c->first[KIND_MOST] >= 0)
+		map_print(b, r, c, next, KIND_MOST, "max");
 	chain_print(b, r, c, next, KIND_DATASET, "datasets", raw_print);
 	chain_print(b, r, c, next, KIND_MODEL_OUT, "models", text_print);
 	buf_byte(b, '}');

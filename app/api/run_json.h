@@ -7,6 +7,6 @@
 bool run_json(struct buf *, const PGresult *, bool with_models) must_check;
 /* A page of runs in the order of `ids`, comma between; ids without a row are left out. */
 void runs_json(struct call *, struct buf *, const PGresult *, const int64_t *ids, size_t n);
-/* Rows of the runs table, from run_columns: {"info":..,"metrics":{name:value},"params":{..},"tags":{..},"datasets":[..],"models":[..]}. */
+/* Rows of the runs table, from run_columns: {"info":..,"metrics":{name:value},"params":{..},"tags":{..},"min":{..},"max":{..},"datasets":[..],"models":[..]}. */
 void runs_rows(struct call *, struct buf *, const PGresult *, const int64_t *ids, size_t n);
 #endif

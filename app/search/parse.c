@@ -55,6 +55,7 @@ static bool value_logged_model(struct parser *, struct condition *);
 static void aggregate_split(struct condition *);
 static const struct attribute *attribute_find(enum search_kind, struct text key, unsigned use);
 static struct text attribute_names(struct arena *, enum search_kind, unsigned use);
+static bool pattern_check(struct parser *, const struct condition *);
 static bool attribute_fail(struct arena *, enum search_kind, unsigned use, struct text key, size_t at, struct search_error *);
 static bool comparator_check(struct arena *, enum search_kind, const struct condition *, struct search_error *);
 static struct text strip(struct text s, const char *quotes);
@@ -393,18 +394,32 @@ condition_check(struct parser *p, struct condition *c)
 {
 	if (c->left.kind != OPERAND_NAME)
 		return search_fail(p->error, c->left.at, "Invalid comparison clause. Expected 'Identifier' found '" TEXT_FMT "'", TEXT_ARG(c->left.text));
+	/* MLflow takes these for words of SQL. */
+	if ((p->kind == SEARCH_REGISTERED_MODELS || p->kind == SEARCH_MODEL_VERSIONS) && c->right.kind == OPERAND_NAME && (text_is_nocase(c->right.text, "true") || text_is_nocase(c->right.text, "false") || text_is_nocase(c->right.text, "null")))
+		return search_fail(p->error, c->left.at, "Invalid clause(s) in filter string: " TEXT_FMT ", " TEXT_FMT ", " TEXT_FMT, TEXT_ARG(c->left.text), TEXT_ARG(c->comparator), TEXT_ARG(c->right.text));
 	if (!name_check(p->arena, p->kind, c->left, false, c, p->error))
 		return false;
 	if (c->entity == ENTITY_METRIC && p->kind == SEARCH_RUNS)
 		aggregate_split(c);
 	if (c->compare != CMP_NULL)
-		return value_check(p, c);
+		return value_check(p, c) && pattern_check(p, c);
 	if (c->entity == ENTITY_TAG || (c->entity == ENTITY_PARAM && p->kind == SEARCH_RUNS))
 		return true;
 	if (p->kind == SEARCH_EXPERIMENTS)
 		return search_fail(p->error, c->left.at, "IS NULL / IS NOT NULL is only supported for tags, not for attribute '" TEXT_FMT "'", TEXT_ARG(c->key));
 	static const char *const words[] = { "attribute", "metric", "parameter", "tag", "dataset" };
 	return search_fail(p->error, c->left.at, "IS NULL / IS NOT NULL is only supported for tags and params, not for '%s' '" TEXT_FMT "'", words[c->entity], TEXT_ARG(c->key));
+}
+
+/* In a pattern a backslash takes the meaning off what follows, as with MLflow on PostgreSQL; one at the end has nothing to take it off. */
+static bool
+pattern_check(struct parser *p, const struct condition *c)
+{
+	size_t n = 0;
+
+	while (n < c->text.n && c->text.s[c->text.n - 1 - n] == '\\')
+		n++;
+	return (c->compare != CMP_LIKE && c->compare != CMP_ILIKE) || n % 2 == 0 || search_fail(p->error, c->right.at, "A LIKE pattern must not end with a lone backslash");
 }
 
 /* entity.key or attribute: fills entity, key and attribute. */
@@ -634,7 +649,7 @@ attribute_names(struct arena *arena, enum search_kind kind, unsigned use)
 	struct text t;
 
 	for (size_t i = 0; i < ATTRIBUTES; i++)
-		if (attributes[i].kind == kind && (attributes[i].uses & use) != 0)
+		if (attributes[i].kind == kind && (attributes[i].uses & use) != 0 && (attributes[i].uses & AT_OWN) == 0)
 			buf_printf(&b, "%s'%s'", b.n > 0 ? ", " : "", attributes[i].name);
 	t = text_copy(arena, buf_view(&b));
 	buf_free(&b);
@@ -726,8 +741,8 @@ order_parse(struct arena *arena, enum search_kind kind, const struct search_orde
 		return search_fail(error, SIZE_MAX, "Invalid ordering key in order_by clause '" TEXT_FMT "'.", TEXT_ARG(in->key));
 	out->descending = text_is_nocase(word.text, "desc") || (word.kind == LEX_END && in->descending);
 	if (kind == SEARCH_REGISTERED_MODELS) {
-		out->attribute = attribute_find(kind, name.text, AT_ORDER);
-		out->key = name.text;
+		out->key = strip(strip(name.text, "'\""), "`");
+		out->attribute = attribute_find(kind, out->key, AT_ORDER);
 		return out->attribute != NULL ||
 		    search_fail(error, SIZE_MAX, "Invalid order by key '" TEXT_FMT "' specified. Valid keys are '{'name', 'timestamp'}'", TEXT_ARG(name.text));
 	}

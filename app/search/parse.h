@@ -17,6 +17,7 @@ enum attribute_type { AT_TEXT, AT_INTEGER, AT_ID };
 #define AT_ORDER 2U
 #define AT_LIST 4U     /* takes IN */
 #define AT_NULLABLE 8U
+#define AT_OWN 16U     /* not MLflow's: left out of its messages */
 
 struct attribute {
 	enum search_kind kind;

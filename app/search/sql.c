@@ -240,21 +240,6 @@ sql_token_read(struct compiler *c, const struct key *keys, size_t n)
 	return true;
 }
 
-/* A backslash in MLflow's LIKE means itself. */
-struct text
-sql_like_pattern(struct compiler *c, struct text t)
-{
-	char *out = arena_array(c->arena, t.n * 2 + 1, 1);
-	size_t n = 0;
-
-	for (size_t i = 0; i < t.n; i++) {
-		if (t.s[i] == '\\')
-			out[n++] = '\\';
-		out[n++] = t.s[i];
-	}
-	return (struct text){ out, n };
-}
-
 static struct text
 bind_value(struct compiler *c, const struct condition *condition)
 {
@@ -272,8 +257,6 @@ bind_value(struct compiler *c, const struct condition *condition)
 		return sql_bind_integer(c, condition->integer);
 	if (condition->is_number)
 		return bind_number(c, condition->number);
-	if (condition->compare == CMP_LIKE || condition->compare == CMP_ILIKE)
-		return sql_bind_text(c, sql_like_pattern(c, condition->text));
 	return sql_bind_text(c, condition->text);
 }
 
@@ -337,8 +320,12 @@ aggregate_sql(struct compiler *c, enum aggregate aggregate, struct text run, str
 static struct text
 run_value_sql(struct compiler *c, const struct condition *d, const struct view *view)
 {
-	struct text table = sql_fragments[sql_table(d->entity)], key;
+	struct text table = sql_fragments[sql_table(d->entity)], key, living = view->living ? SQL(c, P_LIVING, sql_bind_experiments(c)) : PIECE(TRUE);
 
+	if (d->compare == CMP_NULL && view->living) {
+		struct text args[] = { table, view->run, sql_bind_key(c, d->key), living };
+		return sql_fill(c, d->negated ? F_EXISTS : F_EXISTS_NOT, args, 4);
+	}
 	if (d->compare == CMP_NULL) {
 		struct text args[] = { table, view->run, sql_bind_key(c, d->key) };
 		return sql_fill(c, d->negated ? (view->probe ? F_PROBE_THERE : F_EXISTS_THERE) : view->probe ? F_PROBE_MISSING : F_EXISTS_MISSING, args, 3);
@@ -347,7 +334,9 @@ run_value_sql(struct compiler *c, const struct condition *d, const struct view *
 	if (d->aggregate != AGGREGATE_NONE)
 		return SQL(c, AGGREGATE_CONDITION, aggregate_sql(c, d->aggregate, view->run, d->key, d->base), condition);
 	key = sql_bind_key(c, d->key);
-	struct text args[] = { table, view->run, key, condition };
+	if (view->living && d->entity != ENTITY_METRIC && d->compare == CMP_EQ && d->list_count == 0 && !d->is_number)
+		living = sql_both(c, living, SQL(c, EQ, PIECE(P_VALUE_EDGE), sql_bind_text(c, text_prefix(d->text, EDGE_CHARS))));
+	struct text args[] = { table, view->run, key, sql_both(c, living, condition) };
 	return sql_fill(c, view->probe ? F_PROBE : F_EXISTS, args, 4);
 }
 
@@ -479,7 +468,7 @@ general_from(struct compiler *c, struct text *where, struct text *identity)
 
 	switch (c->request->kind) {
 	case SEARCH_RUNS: {
-		struct view runs = { .run = PIECE(RUN_IDENTITY), .joined = true };
+		struct view runs = { .run = PIECE(RUN_IDENTITY), .joined = true, .living = c->request->count_only && shown == VIEW_ACTIVE && c->request->experiment_count > 0 };
 		struct text which = c->request->experiment_count == 1 ? SQL(c, RUN_ONE, sql_bind_one(c)) : SQL(c, RUN_EACH, sql_bind_experiments(c));
 		*identity = PIECE(RUN_IDENTITY);
 		*where = sql_both(c, which, shown == VIEW_ALL ? PIECE(TRUE) : shown == VIEW_DELETED ? PIECE(DEAD) : PIECE(ALIVE));

@@ -29,6 +29,7 @@ struct view {
 	struct text run;  /* expression of the run's identity */
 	bool probe;       /* scalar subselects only; else the planner may join */
 	bool joined;      /* alias r is there */
+	bool living;      /* only active runs of the request's experiments count */
 };
 
 /* One sort key of a general search. */
@@ -45,6 +46,8 @@ struct general {
 	size_t count;
 	struct text made, shown, order;
 };
+
+#define EDGE_CHARS 64 /* of the indexes on params, tags and names */
 
 #define SQL(c, f, ...) \
 	sql_fill((c), F_##f, (const struct text[]){ __VA_ARGS__ }, sizeof((const struct text[]){ __VA_ARGS__ }) / sizeof(struct text))
@@ -68,7 +71,6 @@ struct text sql_bind_token(struct compiler *c, const struct key *k, struct text 
 struct text sql_head(struct compiler *c, bool more);
 /* Reads the request's token, if any, and checks its values against the types of the sort keys. */
 bool sql_token_read(struct compiler *c, const struct key *keys, size_t n) must_check;
-struct text sql_like_pattern(struct compiler *c, struct text t);
 enum fragment sql_table(enum entity entity);
 /* The condition over this left side; nan: it may be NaN. */
 struct text sql_compare(struct compiler *c, const struct condition *condition, struct text left, bool nan);

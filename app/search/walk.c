@@ -17,7 +17,6 @@
 #define SAMPLE_ENOUGH 2
 #define HIT_SETS 2
 #define GRADES 6
-#define EDGE_CHARS 64 /* of the indexes on params, tags and names */
 #define EXPERIMENTS_WALKED 1000
 
 /* The walk of one sort key. */
@@ -182,12 +181,22 @@ walk_filter(struct compiler *c, struct walk *w, const struct node *const *parts,
 static struct text
 like_beginning(struct compiler *c, struct text pattern)
 {
-	size_t n = 0;
+	char *text = arena_array(c->arena, pattern.n + 1, 1), *out;
+	size_t n = 0, m = 0;
 
-	while (n < pattern.n && pattern.s[n] != '%' && pattern.s[n] != '_')
-		n++;
-	struct text start = edge_text((struct text){ pattern.s, n });
-	return start.n == 0 ? TEXT_NONE : text_format(c->arena, TEXT_FMT "%%", TEXT_ARG(sql_like_pattern(c, start)));
+	for (size_t i = 0; i < pattern.n && pattern.s[i] != '%' && pattern.s[i] != '_'; i++) {
+		i += pattern.s[i] == '\\' && i + 1 < pattern.n;
+		text[n++] = pattern.s[i];
+	}
+	struct text start = edge_text((struct text){ text, n });
+	out = arena_array(c->arena, 2 * start.n + 1, 1);
+	for (size_t i = 0; i < start.n; i++) {
+		if (strchr("\\%_", start.s[i]) != NULL)
+			out[m++] = '\\';
+		out[m++] = start.s[i];
+	}
+	out[m] = '%';
+	return start.n == 0 ? TEXT_NONE : (struct text){ out, m + 1 };
 }
 
 /* How promising a condition is as the source of hits; 0: none. */
@@ -198,7 +207,11 @@ hit_grade(const struct walk *w, const struct node *n)
 	bool equal = d->compare == CMP_EQ && d->list_count == 0 && !d->is_number;
 	bool begins = d->compare == CMP_LIKE && d->text.n > 0 && d->text.s[0] != '%' && d->text.s[0] != '_';
 
-	if (n->kind != NODE_CONDITION || same_key(w, d) || d->negated || d->aggregate != AGGREGATE_NONE)
+	if (n->kind != NODE_CONDITION || same_key(w, d) || d->aggregate != AGGREGATE_NONE)
+		return 0;
+	if (d->compare == CMP_NULL)
+		return d->negated && d->attribute == NULL && d->entity != ENTITY_DATASET;
+	if (d->negated)
 		return 0;
 	if (d->attribute != NULL && d->attribute->column == F_RUN_RUN_ID)
 		return equal || d->compare == CMP_IN ? GRADES : 0;
@@ -222,8 +235,8 @@ hit_sql(struct compiler *c, const struct condition *d, struct text gate)
 			where = sql_both(c, begins.n > 0 ? SQL(c, LIKE, PIECE(R_NAME_EDGE), begins) : SQL(c, EQ, PIECE(R_NAME_EDGE), sql_bind_text(c, edge_text(d->text))), where);
 		return SQL(c, HIT_RUNS, gate, one ? SQL(c, RUN_ONE, sql_bind_one(c)) : SQL(c, RUN_EACH, sql_bind_experiments(c)), where, limit);
 	}
-	where = sql_compare(c, d, PIECE(H_VALUE), d->entity == ENTITY_METRIC);
-	if (d->entity != ENTITY_METRIC)
+	where = d->compare == CMP_NULL ? PIECE(TRUE) : sql_compare(c, d, PIECE(H_VALUE), d->entity == ENTITY_METRIC);
+	if (d->entity != ENTITY_METRIC && d->compare != CMP_NULL)
 		where = sql_both(c, begins.n > 0 ? SQL(c, LIKE, PIECE(H_VALUE_EDGE), begins) : SQL(c, EQ, PIECE(H_VALUE_EDGE), sql_bind_text(c, edge_text(d->text))), where);
 	struct text which = one ? SQL(c, HIT_ONE, sql_bind_one(c)) : SQL(c, HIT_EACH, sql_bind_experiments(c));
 	return SQL(c, HIT_VALUES, sql_fragments[sql_table(d->entity)], which, sql_bind_key(c, d->key), where, limit, gate);
@@ -472,6 +485,11 @@ ranges_by_start(struct compiler *c, struct walk *w)
 	enum search_view view = c->request->view;
 	struct text where = c->continues ? SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]) : PIECE(TRUE);
 
+	/* One range in one experiment is all there is: its rows before the page need not be kept. */
+	if (w->parts.n == 0 && view == VIEW_ACTIVE && c->request->experiment_count == 1 && c->offset > 0) {
+		w->rows = SQL(c, FROM_ROW, sql_bind_integer(c, c->limit), sql_bind_integer(c, c->offset));
+		c->offset = 0;
+	}
 	if (view == VIEW_DELETED || view == VIEW_ALL)
 		(void)range_plain(c, w, "0", true, LIVES_DELETED, PIECE(NO_KEY), where, false, PIECE(TRUE));
 	(void)range_plain(c, w, "0", true, view == VIEW_DELETED ? LIVES_GONE : view == VIEW_ALL ? LIVES_ANY : LIVES_ACTIVE, PIECE(NO_KEY), where, false, PIECE(TRUE));

@@ -88,13 +88,14 @@ with e as (select e.id, e.deleted_time from experiments e where e.id = $1::bigin
 select case when e.deleted_time is not null then 'deleted' when not exists (select from t) then 'no tag' end as fail from e;
 
 -- name: experiments_overview
--- Every experiment with its counts, for the list of the web page. $1 view type.
+-- Every experiment, for the list of the web page. $1 view type; $2 with its counts, which read all runs.
 select e.id::text as experiment_id, e.name, e.artifact_location, case when e.deleted_time is null then 'active' else 'deleted' end as lifecycle_stage
      , e.creation_time, e.last_update_time
-     , coalesce(c.runs, 0) as run_count, c.last as last_run_time
-     , (select json_agg(json_build_object('key', t.key, 'value', t.value) order by t.key) from experiment_tags t where t.experiment_id = e.id) as tags
+     , case when $2::boolean then coalesce(c.runs, 0) end as run_count, c.last as last_run_time
+     , t.tags
   from experiments e
-  left join (select r.experiment_id, count(*) as runs, max(r.start_time) as last from runs r where r.lifecycle <> 1 group by r.experiment_id) c on c.experiment_id = e.id
+  left join (select r.experiment_id, count(*) as runs, max(r.start_time) as last from runs r where $2::boolean and r.lifecycle <> 1 group by r.experiment_id) c on c.experiment_id = e.id
+  left join (select x.experiment_id, json_agg(json_build_object('key', x.key, 'value', x.value) order by x.key) as tags from experiment_tags x group by x.experiment_id) t on t.experiment_id = e.id
  where $1::integer = 3
     or ($1::integer = 1 and e.deleted_time is null)
     or ($1::integer = 2 and e.deleted_time is not null)

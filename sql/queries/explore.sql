@@ -1,5 +1,6 @@
 -- name: run_columns
--- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names. Kinds as in run_page.
+-- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. Kinds as in run_page;
+-- 7 least and 8 largest over the whole history of a metric, for these runs only.
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
      , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
      , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
@@ -19,66 +20,144 @@ select i.run, 4, 0, null, null, null, json_strip_nulls(json_build_object('name',
   join datasets d on d.id = i.dataset_id
  where i.run = any ($1::bigint[])
 union all
-select run, 6, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]) and output;
+select run, 6, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]) and output
+union all
+select s.run, s.kind, s.key_id, case s.kind when 7 then least(h.least, c.least) else greatest(h.most, c.most) end, null, null, null
+  from (
+         select r.run, 7 as kind, k.id as key_id from unnest($1::bigint[]) as r(run) cross join keys k where k.key = any ($5::text[])
+          union all
+         select r.run, 8, k.id from unnest($1::bigint[]) as r(run) cross join keys k where k.key = any ($6::text[])
+       ) s
+ cross join lateral (select min(m.value) as least, max(m.value) as most from metrics m where m.run = s.run and m.key_id = s.key_id and m.value < 'NaN') h
+ cross join lateral (
+         select min(case when x.numbers is null then (select min(u.v) from unnest(x.values) as u(v) where u.v < 'NaN') else x.minimum end) as least
+              , max(case when x.numbers is null then (select max(u.v) from unnest(x.values) as u(v) where u.v < 'NaN') else x.maximum end) as most
+           from metric_chunks x
+          where x.run = s.run
+            and x.key_id = s.key_id
+       ) c
+ where coalesce(h.least, c.least) is not null;
 
 -- name: metric_keys
--- Names in use in experiments $1, holding $2 (any case); one step of the index for each.
-with recursive k(experiment_id, key_id) as (
-    select e.id, (select min(l.key_id) from latest_metrics l where l.experiment_id = e.id and not l.deleted) from unnest($1::bigint[]) as e(id)
+-- Names in use in experiments $1, holding $2 (any case), at most $3, after $4. A search begins at the names that hold it, each looked up in the index. Else it is one step of the index for each key; after 1,000 of
+-- them a short list goes on by the names in their order and stops when it is full: total is then a least, and `more` says so. Where names are far more than one experiment can use, every step is taken.
+with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
+, k(experiment_id, key_id) as (
+    select e.id, (select min(l.key_id) from latest_metrics l where l.experiment_id = e.id and not l.deleted)
+      from unnest($1::bigint[]) as e(id)
+     where (select not h.asked or h.vast from how h)
      union all
     select k.experiment_id, (select min(l.key_id) from latest_metrics l where l.experiment_id = k.experiment_id and l.key_id > k.key_id and not l.deleted) from k where k.key_id is not null
   )
-, n as (select distinct keys.key from k join keys on keys.id = k.key_id where position(lower($2::text) in lower(keys.key)) > 0)
-select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys, (select count(*) from n) as total;
+, few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
+, many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
+, n as (
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+     union
+    (
+    select f.key
+      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+     where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
+       and (select true from unnest($1::bigint[]) as e(id) where (select true from latest_metrics l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
+     limit (select case when m.yes then $3::bigint end from many m)
+    )
+  )
+select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys
+     , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
+     , (select m.yes from many m) or null as more;
 
 -- name: param_keys
-with recursive k(experiment_id, key_id) as (
-    select e.id, (select min(l.key_id) from params l where l.experiment_id = e.id and not l.deleted) from unnest($1::bigint[]) as e(id)
+with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
+, k(experiment_id, key_id) as (
+    select e.id, (select min(l.key_id) from params l where l.experiment_id = e.id and not l.deleted)
+      from unnest($1::bigint[]) as e(id)
+     where (select not h.asked or h.vast from how h)
      union all
     select k.experiment_id, (select min(l.key_id) from params l where l.experiment_id = k.experiment_id and l.key_id > k.key_id and not l.deleted) from k where k.key_id is not null
   )
-, n as (select distinct keys.key from k join keys on keys.id = k.key_id where position(lower($2::text) in lower(keys.key)) > 0)
-select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys, (select count(*) from n) as total;
+, few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
+, many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
+, n as (
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+     union
+    (
+    select f.key
+      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+     where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
+       and (select true from unnest($1::bigint[]) as e(id) where (select true from params l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
+     limit (select case when m.yes then $3::bigint end from many m)
+    )
+  )
+select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys
+     , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
+     , (select m.yes from many m) or null as more;
 
 -- name: tag_keys
-with recursive k(experiment_id, key_id) as (
-    select e.id, (select min(l.key_id) from tags l where l.experiment_id = e.id and not l.deleted) from unnest($1::bigint[]) as e(id)
+with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
+, k(experiment_id, key_id) as (
+    select e.id, (select min(l.key_id) from tags l where l.experiment_id = e.id and not l.deleted)
+      from unnest($1::bigint[]) as e(id)
+     where (select not h.asked or h.vast from how h)
      union all
     select k.experiment_id, (select min(l.key_id) from tags l where l.experiment_id = k.experiment_id and l.key_id > k.key_id and not l.deleted) from k where k.key_id is not null
   )
-, n as (select distinct keys.key from k join keys on keys.id = k.key_id where position(lower($2::text) in lower(keys.key)) > 0)
-select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys, (select count(*) from n) as total;
+, few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
+, many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
+, n as (
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+     union
+    (
+    select f.key
+      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+     where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
+       and (select true from unnest($1::bigint[]) as e(id) where (select true from tags l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
+     limit (select case when m.yes then $3::bigint end from many m)
+    )
+  )
+select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys
+     , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
+     , (select m.yes from many m) or null as more;
 
 -- name: run_groups
 -- $1 identities, $2 what to group by ("params.alpha"), $3 metric names.
 with by as materialized (
-    select b.name, b.i, split_part(b.name, '.', 1) as kind, (select k.id from keys k where k.key = substr(b.name, strpos(b.name, '.') + 1)) as key_id
+    select b.name, b.i::integer as i, split_part(b.name, '.', 1) as kind, (select k.id from keys k where k.key = substr(b.name, strpos(b.name, '.') + 1)) as key_id
       from unnest($2::text[]) with ordinality as b(name, i)
   )
 , v as materialized (
-    select r.run, r.i
-         , jsonb_object_agg(b.name, coalesce((select p.value from params p where b.kind = 'params' and p.run = r.run and p.key_id = b.key_id), (select t.value from tags t where b.kind = 'tags' and t.run = r.run and t.key_id = b.key_id))) as key
+    select r.run, r.i, array_agg(x.value order by b.i) as key
       from unnest($1::bigint[]) with ordinality as r(run, i)
      cross join by b
+      left join lateral (
+             select p.value from params p where b.kind = 'params' and p.run = r.run and p.key_id = b.key_id
+              union all
+             select t.value from tags t where b.kind = 'tags' and t.run = r.run and t.key_id = b.key_id
+           ) x on true
      group by r.run, r.i
   )
-, m as (
+, m as materialized (
     select v.key, k.key as metric, avg(l.value) as mean, coalesce(stddev_pop(l.value), 0) as std, min(l.value) as min, max(l.value) as max, count(*) as count
       from v
-      join latest_metrics l on l.run = v.run
-      join keys k on k.id = l.key_id
-     where k.key = any ($3::text[])
+     cross join (select k.id, k.key from keys k where k.key = any ($3::text[]) offset 0) k
+      join latest_metrics l on l.run = v.run and l.key_id = k.id
      group by v.key, k.key
   )
-select g.key, g.count, g.run_ids
-     , (select json_object_agg(m.metric, json_build_object('mean', m.mean, 'std', m.std, 'min', m.min, 'max', m.max, 'count', m.count)) from m where m.key = g.key) as metrics
-  from (
-         select v.key, count(*) as count, min(v.i) as first, to_json((array_agg(r.run_id order by v.i))[1:100]) as run_ids
-           from v
-           join runs r on r.id = v.run
-          group by v.key
-       ) g
+, s as materialized (
+    select m.key, json_object_agg(m.metric, json_build_object('mean', m.mean, 'std', m.std, 'min', m.min, 'max', m.max, 'count', m.count)) as metrics from m group by m.key
+  )
+, g as materialized (
+    select v.key, count(*) as count, min(v.i) as first, (array_agg(v.run order by v.i))[1:100] as runs from v group by v.key
+  )
+select (select json_object_agg(b.name, g.key[b.i] order by b.i) from by b) as key, g.count
+     , (select json_agg(r.run_id order by o.i) from unnest(g.runs) with ordinality as o(run, i) join runs r on r.id = o.run) as run_ids
+     , s.metrics
+  from g
+  left join s on s.key = g.key
  order by g.first;
+
+-- name: experiment_counts
+-- Number of active runs and last activity of every experiment that has any.
+select r.experiment_id::text as experiment_id, count(*) as run_count, max(r.start_time) as last_run_time from runs r where r.lifecycle <> 1 group by r.experiment_id;
 
 -- name: views_list
 select v.id::text as view_id, v.name, v.experiment_id::text as experiment_id, v.query, v.creation_time from views v where v.experiment_id = $1::bigint order by v.name;

@@ -4,6 +4,7 @@ import './theme.css';
 import { render } from 'preact';
 import { ahead } from './api/client';
 import { onChange } from './api/live';
+import { newestAhead } from './api/runs';
 import { App } from './app';
 import { path, query, startRouting } from './state/url';
 
@@ -14,7 +15,10 @@ if (icon)
 
 startRouting();
 if (/^\/(experiments\/?)?$/.test(path.value) && !query.value.has('archived'))
-	ahead('tallyd/experiments', { view_type: 'ACTIVE_ONLY' });
+	ahead('tallyd/experiments', { view_type: 'ACTIVE_ONLY', counts: 'false' });
+const runsOf = /^\/experiments\/([\d,]+)(?:\/runs)?\/?$/.exec(path.value);
+if (runsOf && !['q', 'sort', 'life', 'v', 'group'].some((name) => query.value.has(name)))
+	newestAhead(runsOf[1]!.split(',').filter(Boolean));
 render(<App />, document.getElementById('app')!);
 /* the stream opens after the first paint, so that it never holds the page up */
 setTimeout(() => onChange(() => undefined), 300);

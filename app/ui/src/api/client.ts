@@ -56,23 +56,31 @@ export function zipUrl(owner: ArtifactOwner, path: string): string {
 const early = new Map<string, Promise<unknown>>();
 
 export function ahead(path: string, params?: Params): void {
-	const answer = get<unknown>(path, params);
+	keepEarly(endpoint(path, params), get<unknown>(path, params));
+}
+
+export function aheadPost(path: string, body: unknown): void {
+	keepEarly(`${path} ${JSON.stringify(body)}`, post<unknown>(path, body));
+}
+
+function keepEarly(name: string, answer: Promise<unknown>): void {
 	answer.catch(() => undefined);
-	early.set(endpoint(path, params), answer);
+	early.set(name, answer);
+}
+
+function begun<T>(name: string): Promise<T> | undefined {
+	const answer = early.get(name);
+	early.delete(name);
+	return answer as Promise<T> | undefined;
 }
 
 export function get<T>(path: string, params?: Params, abort?: AbortSignal): Promise<T> {
 	const url = endpoint(path, params);
-	const begun = early.get(url);
-	if (begun) {
-		early.delete(url);
-		return begun as Promise<T>;
-	}
-	return call<T>(url, { signal: abort });
+	return begun<T>(url) ?? call<T>(url, { signal: abort });
 }
 
 export function post<T>(path: string, body: unknown, abort?: AbortSignal): Promise<T> {
-	return send<T>('POST', path, body, abort);
+	return (early.size > 0 && begun<T>(`${path} ${JSON.stringify(body)}`)) || send<T>('POST', path, body, abort);
 }
 
 export function send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body: unknown, abort?: AbortSignal): Promise<T> {

@@ -1,11 +1,14 @@
 /* Experiments: the whole list (ten thousand is fine), one, and what changes them. */
 import { get, post } from './client';
-import type { Experiment } from './types';
+import type { Experiment, RunCount } from './types';
 
 export type Which = 'ACTIVE_ONLY' | 'DELETED_ONLY' | 'ALL';
 
 export const experimentList = (view_type: Which, abort?: AbortSignal) =>
-	get<{ experiments?: Experiment[] }>('tallyd/experiments', { view_type }, abort).then((a) => a.experiments ?? []);
+	get<{ experiments?: Experiment[] }>('tallyd/experiments', { view_type, counts: 'false' }, abort).then((a) => a.experiments ?? []);
+/* Of each experiment that has runs; counting reads every run, so the list does not wait for it. */
+export const experimentCounts = (abort?: AbortSignal) =>
+	get<{ counts?: RunCount[] }>('tallyd/experiments/counts', {}, abort).then((a) => new Map((a.counts ?? []).map((c) => [c.experiment_id, c])));
 export const experimentGet = (experiment_id: string, abort?: AbortSignal) =>
 	get<{ experiment: Experiment }>('mlflow/experiments/get', { experiment_id }, abort).then((a) => a.experiment);
 export const experimentCreate = (name: string, artifact_location: string) =>

@@ -1,6 +1,6 @@
 /* The runs of one filter and order, read in pages of rows and only the columns in sight; kept as the answers come. */
 import { signal } from '@preact/signals';
-import { aborted, get, post } from './client';
+import { aborted, aheadPost, get, post } from './client';
 import type { KeyValue, Run, RunRow, RunsTable } from './types';
 
 export interface Question {
@@ -13,22 +13,44 @@ export interface Question {
 interface Page {
 	rows: RunRow[];
 	have: Set<string>;
+	/* continues after the last row; none on the last page */
+	next: string | undefined;
 }
 
 const PAGE = 100;
 const SETTLE_MS = 80;
+/* Counting again may take a twentieth of the server's time at most. */
+const COUNT_SHARE = 20;
 
-export const fetchRows = (q: Question, offset: number, max_results: number, columns: readonly string[], abort?: AbortSignal) =>
-	post<RunsTable>('tallyd/runs/table', { ...q, offset, max_results, columns }, abort);
+/* Rows from a place: an offset, or the token of the page before, which the server reaches without passing over the rows between. */
+export const fetchRows = (q: Question, from: number | string, max_results: number, columns: readonly string[], abort?: AbortSignal) =>
+	post<RunsTable>('tallyd/runs/table', rowsBody(q, from, max_results, columns), abort);
+
+const rowsBody = (q: Question, from: number | string, max_results: number, columns: readonly string[]) =>
+	({ ...q, ...(typeof from === 'number' ? { offset: from } : { page_token: from }), max_results, columns, total: false });
+
+/* The newest runs of one filter, as the page asks for them first; begun before the page that shows them is loaded. */
+export function newestAhead(experiment_ids: string[]): void {
+	aheadPost('tallyd/runs/table', rowsBody({ experiment_ids, filter: '', order_by: ['attributes.start_time DESC'], run_view_type: 'ACTIVE_ONLY' }, 0, PAGE, []));
+}
+
+/* How many there are: a question of its own, because it can take longer than a page. */
+export const countRuns = (q: Question, abort?: AbortSignal) =>
+	post<RunsTable>('tallyd/runs/table', { ...q, order_by: [], max_results: 0 }, abort).then((a) => a.total ?? 0);
 
 export class RunSource {
+	/* how many runs there are; until they are counted, as many as are known to be there */
 	readonly total = signal<number | undefined>(undefined);
+	readonly counted = signal(false);
 	/* goes up with every answer */
 	readonly version = signal(0);
 	readonly error = signal<unknown>(undefined);
 	readonly waiting = signal(0);
 	private pages = new Map<number, Page>();
 	private abort: AbortController | undefined;
+	private counting: AbortController | undefined;
+	private countedAt = 0;
+	private countTook = 0;
 	private timer = 0;
 	private wanted: { first: number; last: number; columns: string[] } = { first: 0, last: 30, columns: [] };
 
@@ -60,13 +82,44 @@ export class RunSource {
 	stop(): void {
 		clearTimeout(this.timer);
 		this.abort?.abort();
+		this.counting?.abort();
+	}
+
+	private async count(): Promise<number | undefined> {
+		this.counting?.abort();
+		const abort = this.counting = new AbortController();
+		const began = performance.now();
+		try {
+			const total = await countRuns(this.question, abort.signal);
+			this.countedAt = performance.now();
+			this.countTook = this.countedAt - began;
+			return total;
+		} catch (problem) {
+			if (!aborted(problem))
+				this.error.value = problem;
+			return undefined;
+		}
+	}
+
+	private async countFirst(): Promise<void> {
+		const total = await this.count();
+		if (total !== undefined) {
+			this.total.value = total;
+			this.counted.value = true;
+		}
+	}
+
+	/* Where page p begins: after the page before it, when that is here. */
+	private place(p: number): number | string {
+		const before = this.pages.get(p - 1);
+		return before?.next && before.rows.length === PAGE ? before.next : p * PAGE;
 	}
 
 	private async fill(): Promise<void> {
 		const { first, last, columns } = this.wanted;
 		const missing: [number, string[]][] = [];
 		for (let p = Math.floor(first / PAGE); p <= Math.floor(Math.max(first, last - 1) / PAGE); p++) {
-			if (this.total.value !== undefined && p > 0 && p * PAGE >= this.total.value)
+			if (this.counted.value && p > 0 && p * PAGE >= this.total.value!)
 				break;
 			const page = this.pages.get(p);
 			const lacking = page ? columns.filter((c) => !page.have.has(c)) : columns;
@@ -79,7 +132,7 @@ export class RunSource {
 		const abort = this.abort = new AbortController();
 		try {
 			await Promise.all(missing.map(async ([p, lacking]) => {
-				const answer = await fetchRows(this.question, p * PAGE, PAGE, lacking, abort.signal);
+				const answer = await fetchRows(this.question, this.place(p), PAGE, lacking, abort.signal);
 				this.put(p, answer, lacking);
 			}));
 		} catch (problem) {
@@ -92,12 +145,20 @@ export class RunSource {
 		const rows = answer.runs ?? [];
 		const old = this.pages.get(p);
 		const same = old && old.rows.length === rows.length && old.rows.every((r, i) => r.info.run_id === rows[i]!.info.run_id);
+		const next = answer.next_page_token;
 		if (same)
-			this.pages.set(p, { rows: rows.map((r, i) => merged(old.rows[i]!, r)), have: new Set([...old.have, ...columns]) });
+			this.pages.set(p, { rows: rows.map((r, i) => merged(old.rows[i]!, r)), have: new Set([...old.have, ...columns]), next });
 		else
-			this.pages.set(p, { rows, have: new Set(columns) });
+			this.pages.set(p, { rows, have: new Set(columns), next });
 		this.error.value = undefined;
-		this.total.value = answer.total ?? rows.length;
+		if (!next && (rows.length > 0 || p === 0)) {
+			this.total.value = p * PAGE + rows.length;
+			this.counted.value = true;
+		} else if (!this.counted.value) {
+			this.total.value = Math.max(this.total.value ?? 0, (p + 2) * PAGE);
+			if (!this.counting)
+				void this.countFirst();
+		}
 		this.version.value++;
 	}
 
@@ -112,10 +173,17 @@ export class RunSource {
 		const from = Math.floor(first / PAGE);
 		const to = Math.floor(Math.max(first, last - 1) / PAGE);
 		try {
+			/* a list that ends on its first page tells its length itself */
+			const due = !(from === 0 && this.pages.get(0)?.next === undefined) && performance.now() - this.countedAt > this.countTook * COUNT_SHARE;
+			const total = due ? await this.count() : undefined;
+			const grown = total === undefined ? 0 : total - (this.total.value ?? 0);
+			if (total !== undefined && (atTop || grown <= 0)) {
+				this.total.value = total;
+				this.counted.value = true;
+			}
 			for (let p = from; p <= to; p++) {
 				const answer = await fetchRows(this.question, p * PAGE, PAGE, columns);
-				const grown = (answer.total ?? 0) - (this.total.value ?? 0);
-				if (atTop || grown === 0) {
+				if (atTop || grown <= 0) {
 					if (atTop && p === from) {
 						for (const other of [...this.pages.keys()])
 							if (other < from || other > to)
@@ -141,16 +209,18 @@ export class RunSource {
 	reset(): void {
 		this.pages.clear();
 		this.waiting.value = 0;
+		this.counting = undefined;
+		this.counted.value = false;
 		void this.fill();
 	}
 }
 
 function merged(old: RunRow, fresh: RunRow): RunRow {
-	return { ...old, ...fresh, metrics: { ...old.metrics, ...fresh.metrics }, params: { ...old.params, ...fresh.params }, tags: { ...old.tags, ...fresh.tags } };
+	return { ...old, ...fresh, min: { ...old.min, ...fresh.min }, max: { ...old.max, ...fresh.max }, metrics: { ...old.metrics, ...fresh.metrics }, params: { ...old.params, ...fresh.params }, tags: { ...old.tags, ...fresh.tags } };
 }
 
-export const keysOf = (experiment_id: string[], kind: 'metrics' | 'params' | 'tags', q = '', max_results = 200, abort?: AbortSignal) =>
-	get<{ keys?: string[]; total?: number }>('tallyd/keys', { experiment_id, kind, q, max_results }, abort).then((a) => ({ keys: a.keys ?? [], total: a.total ?? a.keys?.length ?? 0 }));
+export const keysOf = (experiment_id: string[], kind: 'metrics' | 'params' | 'tags', q = '', max_results = 200, abort?: AbortSignal, after = '') =>
+	get<{ keys?: string[]; total?: number; more?: boolean }>('tallyd/keys', { experiment_id, kind, q, max_results, after }, abort).then((a) => ({ keys: a.keys ?? [], total: a.total ?? a.keys?.length ?? 0, more: !!a.more }));
 
 export const runGet = (run_id: string, abort?: AbortSignal) => get<{ run: Run }>('mlflow/runs/get', { run_id }, abort).then((a) => a.run);
 export const runDelete = (run_id: string) => post('mlflow/runs/delete', { run_id });

@@ -16,8 +16,11 @@ export interface Experiment {
 	creation_time?: Num;
 	last_update_time?: Num;
 	tags?: KeyValue[];
-	/* tallyd/experiments only */
-	run_count?: number;
+}
+
+export interface RunCount {
+	experiment_id: string;
+	run_count: number;
 	last_run_time?: Num;
 }
 
@@ -69,12 +72,18 @@ export interface RunRow {
 	metrics: Record<string, Num>;
 	params: Record<string, string>;
 	tags: Record<string, string>;
+	/* of the whole history, where asked for */
+	min?: Record<string, Num>;
+	max?: Record<string, Num>;
 	datasets?: { name: string; digest: string; context?: string }[];
 	models?: string[];
 }
 
 export interface RunsTable {
-	total: number;
+	/* absent when it was not asked for */
+	total?: number;
+	/* continues after the last row */
+	next_page_token?: string;
 	runs: RunRow[];
 }
 

@@ -36,7 +36,7 @@ export function useLoad<T>(load: (abort: AbortSignal) => Promise<T>, deps: reado
 }
 
 /* Calls back at most once in `wait` ms, also after the last call. */
-export function throttle(run: () => void, wait: number): () => void {
+export function throttle(run: () => void, wait: number | (() => number)): () => void {
 	let last = 0;
 	let timer = 0;
 	return () => {
@@ -46,6 +46,6 @@ export function throttle(run: () => void, wait: number): () => void {
 			timer = 0;
 			last = Date.now();
 			run();
-		}, Math.max(0, last + wait - Date.now()));
+		}, Math.max(0, last + (typeof wait === 'number' ? wait : wait()) - Date.now()));
 	};
 }

@@ -4,10 +4,10 @@
  */
 import './experiments.css';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { experimentCreate, experimentDelete, experimentList, experimentRename, experimentRestore } from '../api/experiments';
+import { experimentCounts, experimentCreate, experimentDelete, experimentList, experimentRename, experimentRestore } from '../api/experiments';
 import { root } from '../api/client';
 import { onChange } from '../api/live';
-import { num, type Experiment } from '../api/types';
+import { num, type Experiment, type RunCount } from '../api/types';
 import { Ago, Empty, Failure, Loading, ownTags } from '../components/bits';
 import { Code, copy } from '../components/copy';
 import { ask } from '../components/dialog';
@@ -43,6 +43,11 @@ interface Node {
 	inside: number;
 }
 
+const NONE: Experiment[] = [];
+
+/* Counting may take a twentieth of the server's time at most. */
+const COUNT_SHARE = 20;
+
 /* Below this many, all folders start open. */
 const OPEN_BELOW = 60;
 
@@ -57,12 +62,32 @@ export default function Experiments() {
 	const [about, setAbout] = useState<string | null>(null);
 	document.title = 'Experiments · tallyd';
 
-	useEffect(() => onChange(throttle(list.reload, 1000)), []);
+	/* changes bring runs far more often than experiments: their names are read again only for those that are not about runs */
+	const took = useRef(0);
+	const counts = useLoad(async (abort) => {
+		const began = performance.now();
+		const answer = await experimentCounts(abort);
+		took.current = performance.now() - began;
+		return answer;
+	}, []);
+	useEffect(() => {
+		const names = throttle(list.reload, 1000);
+		const numbers = throttle(counts.reload, () => Math.max(1000, took.current * COUNT_SHARE));
+		return onChange((change) => {
+			numbers();
+			if (change.resync || !change.runs?.length || change.experiments?.some((id) => !known.current.has(id)))
+				names();
+		});
+	}, []);
 
-	const all = list.data ?? [];
+	const all = list.data ?? NONE;
+	const known = useRef<ReadonlySet<string>>(new Set());
+	known.current = useMemo(() => new Set(all.map((e) => e.experiment_id)), [all]);
 	const down = sort.value.startsWith('-');
 	const by = sort.value.replace('-', '');
-	const lines = useMemo(() => flatten(all, q.value, by, down, folded), [list.data, q.value, by, down, folded]);
+	const lines = useMemo(() => flatten(all, counts.data, q.value, by, down, folded), [all, counts.data, q.value, by, down, folded]);
+	const runsOf = (e: Experiment) => counts.data?.get(e.experiment_id)?.run_count ?? 0;
+	const allRuns = useMemo(() => all.reduce((n, e) => n + runsOf(e), 0), [all, counts.data]);
 	const act = (promise: Promise<unknown>, words: string) => promise.then(() => { say(words); list.reload(); });
 
 	const create = () => ask({
@@ -80,7 +105,7 @@ export default function Experiments() {
 	const rename = (e: Experiment) => ask({ title: 'Rename the experiment', fields: [{ name: 'name', label: 'Name', value: e.name, required: true }], action: 'Rename', run: (v) => act(experimentRename(e.experiment_id, (v['name'] ?? '').trim()), 'Renamed') });
 	const remove = (some: Experiment[]) => ask({
 		title: some.length === 1 ? 'Delete the experiment' : `Delete ${some.length} experiments`,
-		text: <>{some.length === 1 ? <b class="wrap">{some[0]!.name}</b> : `${some.length} experiments`} and {plural(some.reduce((n, e) => n + (e.run_count ?? 0), 0), 'run')} move to the deleted ones and can be restored.</>,
+		text: <>{some.length === 1 ? <b class="wrap">{some[0]!.name}</b> : `${some.length} experiments`} and {plural(some.reduce((n, e) => n + runsOf(e), 0), 'run')} move to the deleted ones and can be restored.</>,
 		action: 'Delete', danger: true,
 		run: async () => {
 			for (const e of some)
@@ -124,7 +149,7 @@ export default function Experiments() {
 						: lines.length === 0 ? <Empty title="No experiment fits"><p>No name or tag contains <b>{q.value}</b>. <button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the search</button></p></Empty>
 							: <List lines={lines} head={<><span /><span role="columnheader" aria-sort={by === 'name' ? (down ? 'descending' : 'ascending') : 'none'}>{head('name', 'Name')}</span><span class="num x-meta" role="columnheader">{head('runs', 'Runs')}</span><span role="columnheader">{head('last', 'Last activity')}</span><span class="x-meta" role="columnheader">{head('created', 'Created')}</span><span class="x-meta" role="columnheader">Tags</span><span /></>}>
 								{(line) => line.experiment
-									? <Leaf key={line.key} line={line} experiment={line.experiment} chosen={chosen.has(line.experiment.experiment_id)} onChoose={(on) => setChosen((old) => { const next = new Set(old); if (on) next.add(line.experiment!.experiment_id); else next.delete(line.experiment!.experiment_id); return next; })}
+									? <Leaf key={line.key} line={line} counted={!!counts.data} experiment={line.experiment} chosen={chosen.has(line.experiment.experiment_id)} onChoose={(on) => setChosen((old) => { const next = new Set(old); if (on) next.add(line.experiment!.experiment_id); else next.delete(line.experiment!.experiment_id); return next; })}
 										menu={(close) => (
 											<>
 												<button type="button" onClick={() => { close(); setAbout(line.experiment!.experiment_id); }}>Details, tags and description</button>
@@ -145,19 +170,19 @@ export default function Experiments() {
 						<a class="btn primary" href={href(`/experiments/${picked.map((e) => e.experiment_id).join(',')}/runs`)}>Open {picked.length > 1 ? 'together' : ''}</a>
 						<button type="button" class="btn danger" onClick={() => remove(picked)}>Delete…</button></>}
 					<button type="button" class="btn quiet" onClick={() => setChosen(new Set())}>Clear</button></div>
-				: <div class="x-foot"><span>{plural(all.length, deleted ? 'deleted experiment' : 'experiment')}</span><span>{plural(all.reduce((n, e) => n + (e.run_count ?? 0), 0), 'run')}</span><span class="grow" /><span class="hide-narrow"><kbd>/</kbd> search <kbd>?</kbd> all keys</span></div>}
+				: <div class="x-foot"><span>{plural(all.length, deleted ? 'deleted experiment' : 'experiment')}</span><span>{counts.data ? plural(allRuns, 'run') : ''}</span><span class="grow" /><span class="hide-narrow"><kbd>/</kbd> search <kbd>?</kbd> all keys</span></div>}
 			{about && <About id={about} onClose={() => { setAbout(null); list.reload(); }} />}
 		</div>
 	);
 }
 
-function Leaf({ line, experiment: e, chosen, onChoose, menu }: { line: Line; experiment: Experiment; chosen: boolean; onChoose: (on: boolean) => void; menu: (close: () => void) => preact.ComponentChildren }) {
+function Leaf({ line, experiment: e, counted, chosen, onChoose, menu }: { line: Line; experiment: Experiment; counted: boolean; chosen: boolean; onChoose: (on: boolean) => void; menu: (close: () => void) => preact.ComponentChildren }) {
 	return (
 		<>
 			<span role="gridcell"><input type="checkbox" aria-label={`Select ${e.name}`} checked={chosen} onChange={(ev) => onChoose(ev.currentTarget.checked)} /></span>
 			<span class="x-name" role="gridcell" style={{ paddingLeft: `${6 + line.depth * 20}px` }}><Icon name="flask" /><a class="clip" href={href(`/experiments/${e.experiment_id}/runs`)} title={e.name}>{line.label}</a></span>
-			<span class="num x-meta" role="gridcell">{e.run_count === undefined ? '' : count(e.run_count)}</span>
-			<span class="x-when" role="gridcell"><Ago ms={e.last_run_time ?? undefined} /><span class="only-narrow muted">{plural(e.run_count ?? 0, 'run')}</span></span>
+			<span class="num x-meta" role="gridcell">{counted ? count(line.runs) : ''}</span>
+			<span class="x-when" role="gridcell"><Ago ms={line.last || undefined} /><span class="only-narrow muted">{counted ? plural(line.runs, 'run') : ''}</span></span>
 			<span class="x-when x-meta" role="gridcell"><Ago ms={e.creation_time} /></span>
 			<span class="x-tags x-meta" role="gridcell">{ownTags(e.tags).slice(0, 4).map((t) => <span class="chip clip" key={t.key} title={`${t.key}: ${t.value}`}>{t.key}: {t.value}</span>)}</span>
 			<span role="gridcell"><Menu class="btn quiet small" name={`More for ${e.name}`} label={<Icon name="more" />} right>{menu}</Menu></span>
@@ -215,7 +240,7 @@ function Start() {
 	);
 }
 
-function flatten(all: Experiment[], q: string, by: string, down: boolean, folded: ReadonlyMap<string, boolean>): Line[] {
+function flatten(all: Experiment[], counts: ReadonlyMap<string, RunCount> | undefined, q: string, by: string, down: boolean, folded: ReadonlyMap<string, boolean>): Line[] {
 	const words = q.toLowerCase().split(/\s+/).filter(Boolean);
 	const fits = (e: Experiment) => words.every((w) => e.name.toLowerCase().includes(w) || e.experiment_id === w || ownTags(e.tags).some((t) => `${t.key}:${t.value}`.toLowerCase().includes(w)));
 	const shown = words.length ? all.filter(fits) : all;
@@ -229,8 +254,8 @@ function flatten(all: Experiment[], q: string, by: string, down: boolean, folded
 			if (!next)
 				node.folders.set(part, next = { path: `${node.path}/${part}`, label: part, folders: new Map(), leaves: [], runs: 0, last: 0, inside: 0 });
 			node = next;
-			node.runs += e.run_count ?? 0;
-			node.last = Math.max(node.last, num(e.last_run_time ?? 0) || 0);
+			node.runs += counts?.get(e.experiment_id)?.run_count ?? 0;
+			node.last = Math.max(node.last, num(counts?.get(e.experiment_id)?.last_run_time ?? 0) || 0);
 			node.inside++;
 		}
 		node.leaves.push(e);
@@ -258,7 +283,7 @@ function flatten(all: Experiment[], q: string, by: string, down: boolean, folded
 			here.push([{ key: f.path, depth, label, open: folded.get(f.path) ?? openAll, runs: folder.runs, last: folder.last, inside: folder.inside }, f]);
 		}
 		for (const e of node.leaves)
-			here.push([{ key: e.experiment_id, depth, label: e.name.split('/').filter(Boolean).at(-1) ?? e.name, experiment: e, runs: e.run_count ?? 0, last: num(e.last_run_time ?? 0) || 0, inside: 0 }, null]);
+			here.push([{ key: e.experiment_id, depth, label: e.name.split('/').filter(Boolean).at(-1) ?? e.name, experiment: e, runs: counts?.get(e.experiment_id)?.run_count ?? 0, last: num(counts?.get(e.experiment_id)?.last_run_time ?? 0) || 0, inside: 0 }, null]);
 		here.sort(([a, fa], [b, fb]) => {
 			if (by === 'name' && !!fa !== !!fb)
 				return fa ? -1 : 1;

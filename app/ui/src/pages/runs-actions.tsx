@@ -1,5 +1,5 @@
 /* What is done to many runs at once: delete, restore, tag, write a CSV file. */
-import { each, fetchRows, runDelete, runRestore, runSetTag, type Question } from '../api/runs';
+import { countRuns, each, fetchRows, runDelete, runRestore, runSetTag, type Question } from '../api/runs';
 import type { RunRow } from '../api/types';
 import { ask } from '../components/dialog';
 import { complain, progress } from '../components/toast';
@@ -7,6 +7,8 @@ import { count, plural } from '../format';
 import { asked, textOf } from './runs-columns';
 
 const PART = 1000;
+/* so many runs are asked for by name */
+const NAMED = 1000;
 
 async function all(ids: string[], verb: string, run: (id: string) => Promise<unknown>, after: () => void): Promise<void> {
 	const line = progress(`${verb} ${plural(ids.length, 'run')}…`);
@@ -43,14 +45,18 @@ export function tagRuns(ids: string[], after: () => void): void {
 }
 
 /* Every run of the question with these columns, a thousand at a time. */
-export async function everyRow(q: Question, columns: string[], most: number, tell: (rows: number, total: number) => void): Promise<RunRow[]> {
+export async function everyRow(q: Question, columns: string[], most: number, tell?: (rows: number, total: number) => void): Promise<RunRow[]> {
 	const out: RunRow[] = [];
-	for (;;) {
-		const answer = await fetchRows(q, out.length, PART, asked(columns));
+	let total = 0;
+	if (tell)
+		void countRuns(q).then((n) => { total = n; }, () => undefined);
+	for (let from: number | string = 0; ;) {
+		const answer = await fetchRows(q, from, PART, asked(columns));
 		out.push(...(answer.runs ?? []));
-		tell(out.length, answer.total);
-		if (!answer.runs?.length || out.length >= answer.total || out.length >= most)
+		tell?.(out.length, Math.max(total, out.length));
+		if (!answer.next_page_token || out.length >= most)
 			return out;
+		from = answer.next_page_token;
 	}
 }
 
@@ -58,7 +64,8 @@ export async function downloadCsv(q: Question, columns: string[], only: Readonly
 	const line = progress('Writing the CSV file…');
 	try {
 		const ids = ['attributes.run_id', 'attributes.run_name', ...columns.filter((c) => c !== 'attributes.run_id' && c !== 'attributes.run_name')];
-		const rows = await everyRow(q, columns, Infinity, (n, total) => line.update(`Writing the CSV file: ${count(n)} of ${count(total)}`));
+		const some: Question = only.size > 0 && only.size <= NAMED ? { ...q, filter: `attributes.run_id IN (${[...only].map((id) => `'${id}'`).join(',')})` } : q;
+		const rows = await everyRow(some, columns, Infinity, (n, total) => line.update(`Writing the CSV file: ${count(n)} of ${count(total)}`));
 		const kept = only.size ? rows.filter((r) => only.has(r.info.run_id)) : rows;
 		const text = [ids.map((id) => field(id.replace(/^attributes\./, ''))).join(','), ...kept.map((r) => ids.map((id) => field(textOf(r, id))).join(','))].join('\r\n');
 		save(new Blob([text, '\r\n'], { type: 'text/csv' }), `${name.replace(/[^\w.-]+/g, '-')}.csv`);

@@ -1,14 +1,22 @@
-/* Which columns the table shows: a search over all keys on the server, because there can be twelve thousand. */
-import { useEffect, useState } from 'preact/hooks';
+/*
+ * Which columns the table shows: a search over all keys on the server, because there can be twelve thousand. Lists of keys
+ * are read as they are scrolled and only what is in sight is drawn.
+ */
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { aborted } from '../api/client';
 import { keysOf } from '../api/runs';
 import { Failure } from '../components/bits';
-import { useLoad } from '../components/load';
+import { complain } from '../components/toast';
 import { count } from '../format';
-import { ATTRIBUTE_COLUMNS, specOf } from './runs-columns';
+import { ATTRIBUTE_COLUMNS, EXTREMES, specOf } from './runs-columns';
 
 const LISTED = 200;
 const MOST = 20_000;
+const LINE = 27;
+const SEEN = 9;
 const KINDS = [['metrics', 'Metrics'], ['params', 'Parameters'], ['tags', 'Tags']] as const;
+
+type Kind = (typeof KINDS)[number][0];
 
 interface Props {
 	experimentIds: string[];
@@ -25,24 +33,25 @@ export default function Chooser({ experimentIds, shown, onShow, onReset }: Props
 		const timer = setTimeout(() => setTyped(text), 120);
 		return () => clearTimeout(timer);
 	}, [text]);
-	const keys = useLoad((abort) => Promise.all(KINDS.map(([kind]) => keysOf(experimentIds, kind, typed, LISTED, abort))), [experimentIds, typed]);
 	const set = new Set(shown);
 	const put = (ids: string[], on: boolean) => {
 		const some = new Set(ids);
 		onShow(on ? [...shown, ...ids.filter((id) => !set.has(id))] : shown.filter((id) => !some.has(id)));
 	};
-	const all = async (kind: 'metrics' | 'params' | 'tags') => {
-		const ids = (await keysOf(experimentIds, kind, typed, MOST)).keys.map((k) => `${kind}.${k}`);
-		onShow([...shown, ...ids.filter((id) => !set.has(id))], typed ? {} : { [`${kind}.*`]: ids });
+	const all = async (kind: Kind) => {
+		try {
+			const ids = (await keysOf(experimentIds, kind, typed, MOST)).keys.map((k) => `${kind}.${k}`);
+			onShow([...shown, ...ids.filter((id) => !set.has(id))], typed ? {} : { [`${kind}.*`]: ids });
+		} catch (problem) {
+			complain(problem);
+		}
 	};
-	const line = (id: string, title: string) => <label class="line" key={id}><input type="checkbox" checked={set.has(id)} onChange={(e) => put([id], e.currentTarget.checked)} /><span class="clip" title={title}>{title}</span></label>;
 	const low = typed.toLowerCase();
 	return (
 		<div class="chooser">
 			<div class="row"><input class="field grow" type="search" placeholder="Search all keys" aria-label="Search columns" value={text} onInput={(e) => setText(e.currentTarget.value)} /><button type="button" class="btn small" onClick={onReset}>Reset</button></div>
-			{keys.error ? <Failure error={keys.error} retry={keys.reload} /> : null}
 			{!typed && shown.length > 0 && (
-				<details><summary>Shown, in order <span class="muted">{shown.length}</span></summary>
+				<details><summary>Shown, in order <span class="muted">{count(shown.length)}</span></summary>
 					{shown.slice(0, 100).map((id, i) => (
 						<span class="row order" key={id}><span class="grow clip">{specOf(id).title}</span>
 							<button type="button" class="btn small quiet" disabled={i === 0} aria-label={`Move ${specOf(id).title} left`} onClick={() => onShow(moved(shown, i, -1))}>↑</button>
@@ -51,23 +60,80 @@ export default function Chooser({ experimentIds, shown, onShow, onReset }: Props
 					))}
 				</details>
 			)}
-			<section><h3>Run</h3>{ATTRIBUTE_COLUMNS.filter((s) => s.title.toLowerCase().includes(low)).map((s) => line(s.id, s.title))}</section>
-			{KINDS.map(([kind, title], k) => {
-				const found = keys.data?.[k];
-				if (!found || found.keys.length === 0)
-					return null;
-				const list = kind === 'tags' ? found.keys.filter((key) => typed || !key.startsWith('mlflow.')) : found.keys;
-				return list.length > 0 && (
-					<section key={kind}>
-						<h3 class="row"><span class="grow">{title} <span class="muted">{count(found.total)}</span></span>
-							<button type="button" class="btn small quiet" onClick={() => all(kind)}>Show all{typed ? ' found' : ''}</button>
-							<button type="button" class="btn small quiet" onClick={() => onShow(shown.filter((id) => !id.startsWith(`${kind}.`) || (typed !== '' && !id.toLowerCase().includes(low))))}>None</button></h3>
-						{list.map((key) => line(`${kind}.${key}`, key))}
-						{found.total > found.keys.length && <p class="muted small">{count(found.total - found.keys.length)} more: search to see them</p>}
-					</section>
-				);
-			})}
+			<section><h3>Run</h3>{ATTRIBUTE_COLUMNS.filter((s) => s.title.toLowerCase().includes(low)).map((s) => <label class="line" key={s.id}><input type="checkbox" checked={set.has(s.id)} onChange={(e) => put([s.id], e.currentTarget.checked)} /><span class="clip" title={s.title}>{s.title}</span></label>)}</section>
+			{KINDS.map(([kind, title]) => <Keys key={kind} experimentIds={experimentIds} kind={kind} title={title} typed={typed} set={set} onPut={put} onAll={() => void all(kind)}
+				onNone={() => onShow(shown.filter((id) => !id.startsWith(`${kind}.`) || (typed !== '' && !id.toLowerCase().includes(low))))} />)}
 		</div>
+	);
+}
+
+interface KeysProps {
+	experimentIds: string[];
+	kind: Kind;
+	title: string;
+	typed: string;
+	set: ReadonlySet<string>;
+	onPut(ids: string[], on: boolean): void;
+	onAll(): void;
+	onNone(): void;
+}
+
+function Keys({ experimentIds, kind, title, typed, set, onPut, onAll, onNone }: KeysProps) {
+	const [list, setList] = useState<{ keys: string[]; total: number; more: boolean; end: boolean; of: string }>();
+	const [error, setError] = useState<unknown>();
+	const [top, setTop] = useState(0);
+	const box = useRef<HTMLDivElement>(null);
+	const reading = useRef<AbortController>(null);
+	const what = `${kind} ${experimentIds.join()} ${typed}`;
+	const read = (after: string, before: string[]) => {
+		reading.current?.abort();
+		const abort = new AbortController();
+		reading.current = abort;
+		keysOf(experimentIds, kind, typed, LISTED, abort.signal, after).then(
+			(a) => {
+				setError(undefined);
+				setList((old) => ({ keys: [...before, ...a.keys], total: after && old ? old.total : a.total, more: after && old ? old.more : a.more, end: a.keys.length < LISTED, of: what }));
+			},
+			(problem: unknown) => { if (!aborted(problem)) setError(problem); },
+		);
+		return abort;
+	};
+	useEffect(() => {
+		const abort = read('', []);
+		box.current?.scrollTo(0, 0);
+		return () => abort.abort();
+	}, [what]);
+	const keys = (list?.keys ?? []).filter((key) => kind !== 'tags' || typed !== '' || !key.startsWith('mlflow.'));
+	const first = Math.max(0, Math.floor(top / LINE) - 3);
+	const last = Math.min(keys.length, first + SEEN + 6);
+	/* the next part is read before the end comes into sight */
+	useLayoutEffect(() => {
+		if (list && !list.end && list.of === what && last + 40 > keys.length)
+			read(list.keys.at(-1) ?? '', list.keys);
+	}, [last, list]);
+	if (error)
+		return <Failure error={error} retry={() => read('', [])} />;
+	if (!list || list.total === 0 || keys.length === 0)
+		return null;
+	return (
+		<section>
+			<h3 class="row"><span class="grow">{title} <span class="muted">{list.more ? `${count(list.total - 1)}+` : count(list.total)}</span></span>
+				<button type="button" class="btn small quiet" onClick={onAll}>Show all{typed ? ' found' : ''}</button>
+				<button type="button" class="btn small quiet" onClick={onNone}>None</button></h3>
+			<div class="keys" ref={box} style={{ height: `${Math.min(keys.length, SEEN) * LINE}px` }} onScroll={(e) => setTop(e.currentTarget.scrollTop)}>
+				<div class="keys-all" style={{ height: `${keys.length * LINE}px` }}>
+					{keys.slice(first, last).map((key, i) => {
+						const id = `${kind}.${key}`;
+						return (
+							<span class="key-line" key={key} style={{ top: `${(first + i) * LINE}px` }}>
+								<label class="line"><input type="checkbox" checked={set.has(id)} onChange={(e) => onPut([id], e.currentTarget.checked)} /><span class="clip" title={key}>{key}</span></label>
+								{kind === 'metrics' && EXTREMES.map((end) => <button type="button" class="end" key={end} aria-pressed={set.has(`${end}.${key}`)} aria-label={`${key}, ${end} of its history`} title={`${end} over the history`} onClick={() => onPut([`${end}.${key}`], !set.has(`${end}.${key}`))}>{end}</button>)}
+							</span>
+						);
+					})}
+				</div>
+			</div>
+		</section>
 	);
 }
 

@@ -1,6 +1,6 @@
 /* The columns of the runs table: what they are called, how they are asked for and sorted, how a cell looks. */
 import type { ComponentChildren } from 'preact';
-import { num, type RunRow } from '../api/types';
+import { num, type Num, type RunRow } from '../api/types';
 import { Ago, State, Value } from '../components/bits';
 import { quoted } from '../components/query/language';
 import { duration, exact, short, signedPercent } from '../format';
@@ -19,7 +19,7 @@ export interface Spec {
 export const PLAIN: Spec[] = [
 	{ id: 'attributes.status', title: 'State', group: 'Run', width: 96, order: 'attributes.status' },
 	{ id: 'attributes.start_time', title: 'Started', group: 'Run', width: 92, order: 'attributes.start_time' },
-	{ id: 'duration', title: 'Duration', group: 'Run', width: 84, numeric: true },
+	{ id: 'duration', title: 'Duration', group: 'Run', width: 84, numeric: true, order: 'attributes.duration' },
 	{ id: 'user', title: 'User', group: 'Origin', width: 90, order: 'tags.`mlflow.user`' },
 	{ id: 'source', title: 'Source', group: 'Origin', width: 140, order: 'tags.`mlflow.source.name`' },
 	{ id: 'version', title: 'Version', group: 'Origin', width: 82, order: 'tags.`mlflow.source.git.commit`' },
@@ -43,6 +43,10 @@ export function specOf(id: string): Spec {
 	const width = Math.min(210, Math.max(84, 30 + key.length * 7));
 	if (kind === 'metrics')
 		return { id, title: key, group: 'Metrics, last value', width: Math.max(width, 96), numeric: true, order: `metrics.${quoted(key)}` };
+	if (isExtreme(kind)) {
+		const [end] = extreme(id);
+		return { id, title: `${key} ${kind}`, group: 'Metrics, over the history', width: Math.max(width + 26, 96), numeric: true, order: `metrics.${quoted(`${key}.${end}`)}` };
+	}
 	if (kind === 'params')
 		return { id, title: key, group: 'Parameters', width, order: `params.${quoted(key)}` };
 	return { id, title: key, group: 'Tags', width: Math.max(width, 110), order: `tags.${quoted(key)}` };
@@ -54,9 +58,27 @@ export function split(id: string): [string, string] {
 	return [id.slice(0, dot), id.slice(dot + 1)];
 }
 
+/* Columns of a metric beside its last value: "min.loss", "max.loss", and "best.loss", which is one of these two. */
+export const EXTREMES = ['min', 'max', 'best'] as const;
+
+export function isExtreme(kind: string): boolean {
+	return (EXTREMES as readonly string[]).includes(kind);
+}
+
+function extreme(id: string): ['min' | 'max', string] {
+	const [kind, key] = split(id);
+	return [kind === 'min' || (kind === 'best' && direction(key) < 0) ? 'min' : 'max', key];
+}
+
+/* The number in a column of metrics. */
+export function numberOf(row: RunRow, id: string): Num | undefined {
+	const [kind, key] = split(id);
+	return kind === 'metrics' ? row.metrics[key] : row[extreme(id)[0]]?.[key];
+}
+
 /* What the server is asked for to fill these columns. */
 export function asked(ids: readonly string[]): string[] {
-	return ids.filter((id) => /^(metrics|params|tags)\./.test(id));
+	return ids.flatMap((id) => (/^(metrics|params|tags)\./.test(id) ? [id] : isExtreme(split(id)[0]) ? [extreme(id).join('.')] : []));
 }
 
 /* Whether less is better, as far as a name tells: -1 less, 1 more, 0 unknown. */
@@ -84,8 +106,10 @@ export function textOf(row: RunRow, id: string): string {
 	case 'models': return (row.models ?? []).join(' ');
 	}
 	const [kind, key] = split(id);
-	if (kind === 'metrics')
-		return row.metrics[key] === undefined ? '' : exact(num(row.metrics[key]));
+	if (kind === 'metrics' || isExtreme(kind)) {
+		const value = numberOf(row, id);
+		return value === undefined ? '' : exact(num(value));
+	}
 	return (kind === 'params' ? row.params[key] : row.tags[key]) ?? '';
 }
 
@@ -123,10 +147,11 @@ export function cellOf(row: RunRow, id: string, base: RunRow | undefined, now: n
 		return <span class="mono" title={row.info.run_id}>{row.info.run_id}</span>;
 	}
 	const [kind, key] = split(id);
-	if (kind === 'metrics') {
-		if (row.metrics[key] === undefined)
+	if (kind === 'metrics' || isExtreme(kind)) {
+		const value = numberOf(row, id);
+		if (value === undefined)
 			return null;
-		return <>{base && base.info.run_id !== row.info.run_id && <Delta value={num(row.metrics[key])} base={num(base.metrics[key])} way={direction(key)} />}<Value value={row.metrics[key]} /></>;
+		return <>{base && base.info.run_id !== row.info.run_id && <Delta value={num(value)} base={num(numberOf(base, id))} way={direction(key)} />}<Value value={value} /></>;
 	}
 	const text = textOf(row, id);
 	return <span title={text}>{kind === 'params' ? shortParam(text) : text}</span>;

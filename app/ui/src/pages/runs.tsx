@@ -1,6 +1,6 @@
 /*
  * The runs of one or several experiments: table and charts. The server filters, sorts, groups and pages; what is seen is
- * in the URL: q sort cols pin group diff base show split life nest charts v.
+ * in the URL: q sort cols pin group diff base top show split life nest charts v.
  */
 import './runs.css';
 import { signal, useSignal, useSignalEffect } from '@preact/signals';
@@ -8,7 +8,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post, root, send } from '../api/client';
 import { experimentDelete, experimentGet, experimentRename } from '../api/experiments';
 import { onChange } from '../api/live';
-import { fetchRows, keysOf, RunSource, type Question } from '../api/runs';
+import { countRuns, fetchRows, keysOf, RunSource, type Question } from '../api/runs';
 import type { RunGroup, RunRow, View } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
 import { Code, copy, CopyLine } from '../components/copy';
@@ -29,7 +29,7 @@ import { keep, recall } from '../state/theme';
 import { go, href, pack, param, paramList, path, query, readable, setQuery } from '../state/url';
 import { num } from '../api/types';
 import { deleteRuns, downloadCsv, everyRow, restoreRuns, tagRuns } from './runs-actions';
-import { asked, cellOf, lasting, PLAIN, RUN_NAME, specOf, split } from './runs-columns';
+import { asked, cellOf, EXTREMES, isExtreme, lasting, numberOf, PLAIN, RUN_NAME, specOf, split } from './runs-columns';
 
 const ChartsPanel = lazy(() => import('../charts/panel'));
 const About = lazy(() => import('../components/about'));
@@ -46,6 +46,8 @@ const EVERY = 20_000;
 const CHARTED = 400;
 const FOLDED = 40;
 const SORTS = 40;
+/* runs pinned to the top at once */
+const PINNED = 8;
 const NEWEST = '-attributes.start_time';
 
 interface Block {
@@ -59,6 +61,7 @@ interface Line {
 }
 
 const NONE: Block[] = [];
+const STUCK: RunRow[] = [];
 
 export default function Runs({ parts }: PageProps) {
 	const ids = useMemo(() => (parts[0] ?? '').split(',').filter(Boolean), [parts[0]]);
@@ -70,6 +73,7 @@ export default function Runs({ parts }: PageProps) {
 	const group = paramList('group');
 	const diff = param('diff');
 	const base = param('base');
+	const tops = paramList('top');
 	const show = param('show', `top:${DRAWN}`);
 	const splitAt = param('split', '36');
 	const deleted = param('life').value === 'deleted';
@@ -89,7 +93,7 @@ export default function Runs({ parts }: PageProps) {
 	const [unfolded, setUnfolded] = useState<ReadonlyMap<string, RunRow[]>>(new Map());
 	const [widths, setWidths] = useState<Record<string, number>>(() => JSON.parse(recall('tallyd.widths') ?? '{}') as Record<string, number>);
 	const [turn, setTurn] = useState(0);
-	const [baseRow, setBaseRow] = useState<RunRow>();
+	const [sticky, setSticky] = useState<RunRow[]>(STUCK);
 	const [running, setRunning] = useState(0);
 	const active = useSignal(0);
 	const scrollTo = useSignal(-1);
@@ -143,8 +147,8 @@ export default function Runs({ parts }: PageProps) {
 	const constant = useMemo(() => {
 		if (diff.value !== '1' || loaded.length < 2)
 			return new Set<string>();
-		const read = (r: RunRow, id: string) => { const [kind, key] = split(id); return kind === 'params' ? r.params[key] : kind === 'metrics' ? r.metrics[key] : r.tags[key]; };
-		return new Set(asked(chosen).slice(0, COMPARED).filter((id) => source.has(id) && loaded.every((r) => read(r, id) === read(loaded[0]!, id))));
+		const read = (r: RunRow, id: string) => { const [kind, key] = split(id); return kind === 'params' ? r.params[key] : kind === 'tags' ? r.tags[key] : numberOf(r, id); };
+		return new Set(chosen.filter((id) => asked([id]).length > 0).slice(0, COMPARED).filter((id) => source.has(asked([id])[0]!) && loaded.every((r) => read(r, id) === read(loaded[0]!, id))));
 	}, [diff.value, source.version.value, chosen]);
 	const shownColumns = useMemo(() => {
 		const list = chosen.filter((id) => !constant.has(id) && id !== RUN_NAME.id);
@@ -152,17 +156,26 @@ export default function Runs({ parts }: PageProps) {
 		return [...list.filter((id) => pinned.has(id)), ...list.filter((id) => !pinned.has(id))];
 	}, [chosen, constant, query.value.get('pin')]);
 
-	/* the baseline stays under the head with the columns in sight */
+	/* the baseline and pinned runs stay under the head with the columns in sight */
 	const wantedColumns = useMemo(() => asked(shownColumns).slice(0, COMPARED).join('\n'), [shownColumns]);
+	const stuck = [...new Set([base.value, ...tops.value])].map((id) => id.replace(/[^\w-]/g, '')).filter(Boolean).slice(0, PINNED).join();
 	useEffect(() => {
-		if (!base.value) {
-			setBaseRow(undefined);
+		if (!stuck) {
+			setSticky(STUCK);
 			return;
 		}
 		const abort = new AbortController();
-		fetchRows({ ...question, filter: `attributes.run_id = '${base.value.replace(/[^\w-]/g, '')}'`, order_by: [] }, 0, 1, wantedColumns.split('\n').filter(Boolean), abort.signal).then((a) => setBaseRow(a.runs?.[0]), () => undefined);
+		const list = stuck.split(',');
+		fetchRows({ ...question, filter: `attributes.run_id IN (${list.map((id) => `'${id}'`).join(',')})`, order_by: [] }, 0, list.length, wantedColumns.split('\n').filter(Boolean), abort.signal).then((a) => setSticky(list.flatMap((id) => a.runs.find((r) => r.info.run_id === id) ?? [])), () => undefined);
 		return () => abort.abort();
-	}, [base.value, wantedColumns, turn]);
+	}, [stuck, wantedColumns, turn, question]);
+	const baseRow = base.value ? sticky.find((r) => r.info.run_id === base.value) : undefined;
+	const pinRun = (ids: string[], on: boolean) => {
+		const next = on ? [...tops.value, ...ids.filter((id) => !tops.value.includes(id))] : tops.value.filter((id) => !ids.includes(id));
+		if (next.length > PINNED)
+			say(`At most ${PINNED} runs are pinned at once.`);
+		tops.value = next.slice(-PINNED);
+	};
 
 	/* unfolded parents put their children between the rows */
 	const blocks = useMemo(() => {
@@ -202,10 +215,10 @@ export default function Runs({ parts }: PageProps) {
 	const drawn = useMemo(() => new Set(drawnIds), [drawnIds]);
 	const drawnRows = useMemo(() => {
 		const known = new Map<string, RunRow>();
-		for (const r of [...loaded, ...[...unfolded.values()].flat(), ...(baseRow ? [baseRow] : [])])
+		for (const r of [...loaded, ...[...unfolded.values()].flat(), ...sticky])
 			known.set(r.info.run_id, r);
 		return drawnIds.map((id) => known.get(id) ?? { info: { run_id: id, experiment_id: first, status: 'FINISHED', lifecycle_stage: 'active' }, metrics: {}, params: {}, tags: {} } as RunRow);
-	}, [drawnIds, source.version.value, baseRow, unfolded]);
+	}, [drawnIds, source.version.value, sticky, unfolded]);
 	const toggleDrawn = (id: string) => {
 		const next = drawn.has(id) ? drawnIds.filter((x) => x !== id) : [...drawnIds, id];
 		show.value = next.length ? next.join(',') : 'none';
@@ -252,18 +265,18 @@ export default function Runs({ parts }: PageProps) {
 		setTurn((t) => t + 1);
 	};
 	const chooseRow = (id: string, on: boolean) => select([id], on);
-	const allOn = total !== undefined && total > 0 && selection.value.size >= total;
+	const allOn = source.counted.value && total !== undefined && total > 0 && selection.value.size >= total;
 	const selectAll = async () => {
 		if (selection.value.size > 0) {
 			selection.value = new Set();
 			return;
 		}
-		if ((total ?? 0) <= loaded.length && blocks.length === 0) {
+		if (source.counted.value && (total ?? 0) <= loaded.length && blocks.length === 0) {
 			select(loaded.map((r) => r.info.run_id), true);
 			return;
 		}
 		try {
-			const rows = await everyRow({ ...question, filter: q.value }, [], MOST_SELECTED, () => undefined);
+			const rows = await everyRow({ ...question, filter: q.value }, [], MOST_SELECTED);
 			select(rows.map((r) => r.info.run_id), true);
 			if (rows.length >= MOST_SELECTED)
 				say(`The first ${count(MOST_SELECTED)} runs are selected; that is the most at once.`);
@@ -284,8 +297,9 @@ export default function Runs({ parts }: PageProps) {
 	const open = (row: RunRow) => go(`/runs/${row.info.run_id}`);
 
 	/* cells read what changes often from here, so that 12,000 columns are not made anew for it */
-	const latest = useRef({ drawn, baseRow, unfolded, families: families.data, lineAt, toggleDrawn, unfold, selectAll, base: base.value, nest });
-	latest.current = { drawn, baseRow, unfolded, families: families.data, lineAt, toggleDrawn, unfold, selectAll, base: base.value, nest };
+	const current = { drawn, baseRow, unfolded, families: families.data, lineAt, toggleDrawn, unfold, selectAll, base: base.value, tops: tops.value, pinRun, nest };
+	const latest = useRef(current);
+	latest.current = current;
 	const pinned = query.value.get('pin');
 	const columns = useMemo<Column<RunRow>[]>(() => {
 		const pinnedIds = new Set(pins.value);
@@ -295,7 +309,7 @@ export default function Runs({ parts }: PageProps) {
 			cell: (row) => <><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={latest.current.drawn.has(row.info.run_id)} base={row.info.run_id === latest.current.base} onToggle={latest.current.toggleDrawn} /></> },
 		{ ...RUN_NAME, width: widths[RUN_NAME.id] ?? RUN_NAME.width, pinned: true, sortable: true,
 			cell: (row, i) => {
-				const { nest, unfolded, unfold, base } = latest.current;
+				const { nest, unfolded, unfold, base, tops, pinRun } = latest.current;
 				const depth = i < 0 ? 0 : latest.current.lineAt(i)?.depth ?? 0;
 				const inside = latest.current.families?.get(row.info.run_id);
 				return (
@@ -305,20 +319,21 @@ export default function Runs({ parts }: PageProps) {
 						<a href={href(`/runs/${row.info.run_id}`)} title={row.info.run_name ?? row.info.run_id}>{row.info.run_name || row.info.run_id}</a>
 						{inside && nest ? <span class="muted">{inside}</span> : null}
 						{row.info.run_id === base && <span class="tag">Baseline</span>}
+						{tops.includes(row.info.run_id) && <button type="button" tabIndex={-1} class="r-pinned" aria-label={`Unpin ${row.info.run_name ?? row.info.run_id}`} title="Pinned to the top; click to unpin" onClick={() => pinRun([row.info.run_id], false)}><Icon name="pin" /></button>}
 					</span>
 				);
 			} },
 		...shownColumns.map<Column<RunRow>>((id) => {
 			const spec = specOf(id);
-			const delta = !!baseRow && id.startsWith('metrics.');
+			const delta = !!baseRow && (id.startsWith('metrics.') || isExtreme(split(id)[0]));
 			return { ...spec, width: widths[id] ?? spec.width + (delta ? 46 : 0), pinned: pinnedIds.has(id), sortable: !!spec.order, cell: (row) => cellOf(row, id, latest.current.baseRow, Date.now()) };
 		}),
 		];
 	}, [shownColumns, widths, !!baseRow, allOn, selection.value.size > 0, pinned]);
 
 	const toggleSort = (id: string, to?: boolean) => {
-		const numeric = id.startsWith('metrics.');
-		const next = to ?? (sortId === id ? !down : /_time$/.test(id) || (numeric && !/loss|err|mae|mse/i.test(id)));
+		const numeric = id.startsWith('metrics.') || isExtreme(split(id)[0]);
+		const next = to ?? (sortId === id ? !down : /_time$|^duration$/.test(id) || (numeric && !/loss|err|mae|mse/i.test(id)));
 		sort.value = `${next ? '-' : ''}${id}`;
 	};
 	const onKey = (event: KeyboardEvent) => {
@@ -364,6 +379,7 @@ export default function Runs({ parts }: PageProps) {
 			return;
 		case 'v': if (row) toggleDrawn(row.info.run_id); return;
 		case 'b': if (row) base.value = base.value === row.info.run_id ? '' : row.info.run_id; return;
+		case 'p': if (row) pinRun([row.info.run_id], !tops.value.includes(row.info.run_id)); return;
 		case 'a': void selectAll(); return;
 		case 'c': void compare(); return;
 		case 'Escape': selection.value = new Set(); return;
@@ -373,6 +389,10 @@ export default function Runs({ parts }: PageProps) {
 	const columnMenu = (c: Column<RunRow>, close: () => void) => {
 		const [kind, key] = split(c.id);
 		const then = (run: () => void) => () => { close(); run(); };
+		const beside = (by: number) => {
+			const list = shownColumns.filter((id) => pins.value.includes(id) === pins.value.includes(c.id));
+			return list[list.indexOf(c.id) + by];
+		};
 		const isKey = kind === 'metrics' || kind === 'params' || kind === 'tags';
 		const resize = (by: number) => onResize(c.id, Math.max(48, c.width + by));
 		return (
@@ -381,11 +401,22 @@ export default function Runs({ parts }: PageProps) {
 				{c.id !== RUN_NAME.id && <button type="button" onClick={then(() => { pins.value = pins.value.includes(c.id) ? pins.value.filter((p) => p !== c.id) : [...pins.value, c.id]; })}>{pins.value.includes(c.id) ? 'Unpin' : 'Pin to the left'}</button>}
 				{(kind === 'params' || kind === 'tags') && <button type="button" onClick={then(() => { group.value = [...group.value.filter((g) => g !== c.id), c.id]; })}>Group by this</button>}
 				{isKey && <button type="button" onClick={then(() => { const f = document.querySelector<HTMLInputElement>('[data-filter]'); q.value = andAlso(q.value, kind === 'metrics' ? `metrics.${quoted(key)} < ${short(num(loaded[0]?.metrics[key]) || 0)}` : `${kind}.${quoted(key)} = ${quotedValue((kind === 'params' ? loaded[0]?.params : loaded[0]?.tags)?.[key] ?? '')}`); requestAnimationFrame(() => f?.focus()); })}>Filter by this</button>}
+				{(kind === 'metrics' || isExtreme(kind)) && EXTREMES.filter((end) => !shownColumns.includes(`${end}.${key}`)).map((end) => <button type="button" key={end} onClick={then(() => showColumns([...chosen.slice(0, chosen.indexOf(c.id) + 1), `${end}.${key}`, ...chosen.slice(chosen.indexOf(c.id) + 1).filter((id) => id !== `${end}.${key}`)]))}>Add the {end} of its history</button>)}
+				{c.id !== RUN_NAME.id && beside(-1) && <button type="button" onClick={then(() => moveColumn(c.id, beside(-1)!, false))}>Move left</button>}
+				{c.id !== RUN_NAME.id && beside(1) && <button type="button" onClick={then(() => moveColumn(c.id, beside(1)!, true))}>Move right</button>}
 				<button type="button" onClick={then(() => resize(60))}>Wider</button>
 				<button type="button" onClick={then(() => resize(-40))}>Narrower</button>
-				{c.id !== RUN_NAME.id && <><hr /><button type="button" onClick={then(() => { cols.value = foldColumns(chosen.filter((id) => id !== c.id), all.data ?? {}); })}>Hide</button></>}
+				{c.id !== RUN_NAME.id && <><hr /><button type="button" onClick={then(() => showColumns(chosen.filter((id) => id !== c.id)))}>Hide</button></>}
 			</>
 		);
+	};
+	const showColumns = (list: string[], whole?: Record<string, string[]>) => setQuery({ cols: pack(foldColumns(list, { ...all.data, ...whole })) || ',' });
+	const moveColumn = (id: string, beside: string, after: boolean) => {
+		if (id === RUN_NAME.id || id === beside || !chosen.includes(id))
+			return;
+		const list = chosen.filter((x) => x !== id);
+		const at = beside === RUN_NAME.id || beside === 'select' ? 0 : list.indexOf(beside) + (after ? 1 : 0);
+		showColumns([...list.slice(0, at), id, ...list.slice(at)]);
 	};
 	const onResize = (id: string, width: number) => setWidths((old) => {
 		const next = { ...old, [id]: Math.round(width) };
@@ -437,7 +468,7 @@ export default function Runs({ parts }: PageProps) {
 					<div class="grow">
 						<h1>{nameParts.length > 1 && ids.length === 1 ? <><a class="r-where" href={href(`/experiments?q=${encodeURIComponent(nameParts.slice(0, -1).join('/'))}`)}>{nameParts.slice(0, -1).join(' / ')} / </a>{nameParts.at(-1)}</> : ids.length > 1 ? `${ids.length} experiments` : name || '…'}</h1>
 						<div class="sub">
-							<span>{total === undefined ? '' : plural(total, hasFamilies ? 'top run' : deleted ? 'deleted run' : 'run')}</span>
+							<span>{total === undefined || !source.counted.value ? '' : plural(total, hasFamilies ? 'top run' : deleted ? 'deleted run' : 'run')}</span>
 							{running > 0 && <span class="live" data-state="live">{running} running, updating</span>}
 							{single && <span class="copyline hide-narrow artifact-location"><span>Artifact Location</span><CopyLine text={single.artifact_location} label="artifact location" /></span>}
 							{ids.length > 1 && <span class="clip" title={name}>{name}</span>}
@@ -471,8 +502,8 @@ export default function Runs({ parts }: PageProps) {
 				</div>
 				<div class="r-line">
 					<QueryBox value={q.value} experimentIds={ids} error={filterError} onApply={(text) => { q.value = text; }} />
-					<Menu label={<>Columns <span class="muted">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}` : ''}</span></>} panelName="Columns" panel right={!narrow}>
-						{() => <Chooser experimentIds={ids} shown={chosen} onShow={(list, whole) => setQuery({ cols: pack(foldColumns(list, { ...all.data, ...whole })) || ',' })} onReset={() => setQuery({ cols: null, pin: null })} />}
+					<Menu label={<>Columns <span class="muted">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}${keys.data[0].more || keys.data[1].more ? '+' : ''}` : ''}</span></>} panelName="Columns" panel right={!narrow}>
+						{() => <Chooser experimentIds={ids} shown={chosen} onShow={showColumns} onReset={() => setQuery({ cols: null, pin: null })} />}
 					</Menu>
 					<Menu label={group.value.length ? <>Group <span class="muted">{group.value.map((g) => split(g)[1]).join(', ')}</span></> : 'Group'} class={`btn${group.value.length ? ' on' : ''}`} panelName="Group runs" panel right={!narrow}>
 						{() => (
@@ -509,7 +540,7 @@ export default function Runs({ parts }: PageProps) {
 													</div>
 												)}
 												<Grid<RunRow> label={`Runs of ${name}`} columns={columns} count={lines} row={(i) => lineAt(i)?.row} rowKey={(r) => r.info.run_id} rowHeight={30} card={card}
-													rowClass={(r) => (selection.value.has(r.info.run_id) ? 'sel' : '')} selected={(r) => selection.value.has(r.info.run_id)} sticky={baseRow ? [baseRow] : []}
+													rowClass={(r) => (selection.value.has(r.info.run_id) ? 'sel' : '')} selected={(r) => selection.value.has(r.info.run_id)} sticky={sticky} onMove={moveColumn}
 													active={active} scrollTo={scrollTo} sort={{ id: sortId, down }} onSort={toggleSort} onResize={onResize} onKey={onKey} onOpen={open} columnMenu={columnMenu}
 													onSeen={([a, b], seenColumns, top) => {
 														atTop.current = top;
@@ -534,11 +565,12 @@ export default function Runs({ parts }: PageProps) {
 					<button type="button" class="btn primary" disabled={selection.value.size < 2} onClick={() => void compare()}>Compare</button>
 					{deleted ? <button type="button" class="btn" onClick={() => restoreRuns([...selection.value], after)}>Restore</button> : <>
 						<button type="button" class="btn" onClick={() => tagRuns([...selection.value], after)}>Tag…</button>
+						{selection.value.size <= PINNED && <button type="button" class="btn hide-narrow" onClick={() => pinRun([...selection.value], ![...selection.value].every((id) => tops.value.includes(id)))}>{[...selection.value].every((id) => tops.value.includes(id)) ? 'Unpin' : 'Pin to the top'}</button>}
 						<button type="button" class="btn hide-narrow" onClick={() => { show.value = [...selection.value].join(','); }}>Show in charts</button>
 						<button type="button" class="btn hide-narrow" onClick={() => void downloadCsv({ ...question, filter: q.value }, shownColumns, selection.value, name || 'runs')}>CSV</button>
 						<button type="button" class="btn danger" onClick={() => deleteRuns([...selection.value], after)}>Delete…</button></>}
 					<button type="button" class="btn quiet" onClick={() => { selection.value = new Set(); }}>Clear</button></div>
-				: <div class="r-foot">{total === undefined || tableless ? <span /> : <InSight lines={lines} />}
+				: <div class="r-foot">{total === undefined || tableless ? <span /> : <InSight lines={lines} counted={source.counted.value} />}
 					{charts && <span>{drawnIds.length} in the charts</span>}
 					{diff.value === '1' && <span>{plural(constant.size, 'column')} with one value hidden, over {count(loaded.length)} loaded runs</span>}
 					<span class="grow" /><span class="hints hide-narrow"><span><kbd>j</kbd> <kbd>k</kbd> move</span><span><kbd>space</kbd> select</span><span><kbd>v</kbd> show</span><span><kbd>b</kbd> baseline</span><span><kbd>?</kbd> all keys</span></span></div>}
@@ -550,9 +582,9 @@ export default function Runs({ parts }: PageProps) {
 /* The rows in sight, for the line at the bottom; one page is shown at a time. */
 const seen = signal<[number, number]>([0, 0]);
 
-function InSight({ lines }: { lines: number }) {
+function InSight({ lines, counted }: { lines: number; counted: boolean }) {
 	const [from, to] = seen.value;
-	return <span>{lines ? `Runs ${count(Math.min(from + 1, lines))}–${count(Math.min(to, lines))} of ${count(lines)}` : 'No runs'}</span>;
+	return <span>{lines ? `Runs ${count(Math.min(from + 1, lines))}–${count(Math.min(to, lines))} of ${counted ? count(lines) : '…'}` : 'No runs'}</span>;
 }
 
 function Check({ row, onCheck }: { row: RunRow; onCheck: (id: string, on: boolean) => void }) {
@@ -596,12 +628,20 @@ function foldColumns(list: string[], whole: Record<string, string[]>): string[] 
 	for (const [star, every] of Object.entries(whole)) {
 		const shown = new Set(out);
 		const left = every.filter((id) => !shown.has(id));
-		if (every.length > FOLDED && left.length <= FOLDED) {
-			const inside = new Set(every);
-			const at = out.findIndex((id) => inside.has(id));
-			out = out.filter((id) => !inside.has(id));
-			out.splice(Math.max(0, at), 0, star, ...left.map((id) => `!${id}`));
-		}
+		if (every.length <= FOLDED || left.length > FOLDED)
+			continue;
+		/* the last column out of the natural order, and all before it, are named one by one */
+		const natural = new Map(every.map((id, i) => [id, i]));
+		const inside = out.filter((id) => natural.has(id));
+		let named = inside.length;
+		for (let i = inside.length - 1; i >= 0 && (i === inside.length - 1 || natural.get(inside[i]!)! < natural.get(inside[i + 1]!)!); i--)
+			named = i;
+		if (named > FOLDED)
+			continue;
+		const rest = new Set(inside.slice(named));
+		const at = out.findIndex((id) => rest.has(id));
+		out = out.filter((id) => !rest.has(id));
+		out.splice(Math.max(0, at), 0, star, ...left.map((id) => `!${id}`));
 	}
 	return out;
 }
@@ -626,13 +666,13 @@ function FirstRun({ name }: { name: string }) {
 async function childCounts(ids: string[], deleted: boolean, abort: AbortSignal): Promise<Map<string, number>> {
 	const run_view_type = deleted ? 'DELETED_ONLY' : 'ACTIVE_ONLY';
 	const some = await fetchRows({ experiment_ids: ids, filter: 'tags.`mlflow.parentRunId` IS NOT NULL', order_by: [], run_view_type }, 0, 1, [], abort);
-	if (!some.total)
+	if (!some.runs?.length)
 		return new Map();
 	const { groups = [] } = await post<{ groups?: RunGroup[] }>('tallyd/runs/groups', { experiment_ids: ids, filter: 'tags.`mlflow.parentRunId` IS NOT NULL', group_by: ['tags.mlflow.parentRunId'], metrics: [], run_view_type }, abort);
 	return new Map(groups.flatMap((g) => (g.key['tags.mlflow.parentRunId'] ? [[g.key['tags.mlflow.parentRunId'], g.count] as [string, number]] : [])));
 }
 
-const countRunning = (ids: string[]) => fetchRows({ experiment_ids: ids, filter: "attributes.status = 'RUNNING'", order_by: [], run_view_type: 'ACTIVE_ONLY' }, 0, 1, []).then((a) => a.total ?? 0);
+const countRunning = (ids: string[]) => countRuns({ experiment_ids: ids, filter: "attributes.status = 'RUNNING'", order_by: [], run_view_type: 'ACTIVE_ONLY' });
 
 function useNarrow(): boolean {
 	const media = useMemo(() => matchMedia('(max-width: 720px)'), []);

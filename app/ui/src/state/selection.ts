@@ -24,8 +24,19 @@ export function select(ids: Iterable<string>, on: boolean): void {
 export async function linkOf(experiment_id: string, ids: readonly string[]): Promise<string> {
 	if (ids.length <= IN_LINK)
 		return ids.join(',');
-	const { view } = await post<{ view: View }>('tallyd/views', { experiment_id, name: `.selection ${Date.now()}`, query: ids.join(',') });
+	/* named by its content: the same selection is the same view, however often it is linked */
+	const query = ids.join(',');
+	const { view } = await post<{ view: View }>('tallyd/views', { experiment_id, name: `.selection ${digest(query)}`, query });
 	return `sel.${view.view_id}`;
+}
+
+/* Two 32-bit FNV-1a sums with unlike starts: enough to tell selections apart. crypto.subtle is missing on plain http. */
+function digest(text: string): string {
+	const sums = [0x811c9dc5, 0x01000193];
+	for (let i = 0; i < text.length; i++)
+		for (let k = 0; k < 2; k++)
+			sums[k] = Math.imul(sums[k]! ^ (text.charCodeAt(i) + k), 0x01000193 + 2 * k) >>> 0;
+	return `${text.length}-${sums.map((s) => s.toString(16).padStart(8, '0')).join('')}`;
 }
 
 export async function selectionOf(experiment_id: string, text: string): Promise<string[]> {

@@ -39,6 +39,8 @@ interface Props<R> {
 	sort: { id: string; down: boolean };
 	onSort(id: string, down?: boolean): void;
 	onResize(id: string, width: number): void;
+	/* puts a column beside another one; without it columns stay where they are */
+	onMove?(id: string, beside: string, after: boolean): void;
 	onSeen(rows: [number, number], columns: string[], atTop: boolean): void;
 	onKey(event: KeyboardEvent): void;
 	onOpen(row: R): void;
@@ -50,7 +52,10 @@ interface Props<R> {
 /* Browsers cap an element's height between 16 and 33 million pixels. */
 const TALLEST = 12_000_000;
 const OVERSCAN = 6;
+const DRAG_PX = 6;
 const HEAD = 50;
+/* columns are made and asked for in blocks, so that sideways scrolling does not ask for one at a time */
+const BLOCK = 8;
 
 export function Grid<R>(props: Props<R>) {
 	const box = useRef<HTMLDivElement>(null);
@@ -99,8 +104,8 @@ export function Grid<R>(props: Props<R>) {
 	const last = Math.min(props.count, Math.ceil(firstExact + room / height) + OVERSCAN);
 	const topOf = (i: number) => (squeezed ? view.top + (i - firstExact) * height : i * height);
 
-	const freeFrom = Math.max(0, upper(offsets, view.left) - 2);
-	const freeTo = Math.min(free.length, upper(offsets, view.left + Math.max(0, view.width - pinnedWidth)) + 1);
+	const freeFrom = Math.floor(Math.max(0, upper(offsets, view.left) - 2) / BLOCK) * BLOCK;
+	const freeTo = Math.min(free.length, Math.ceil((upper(offsets, view.left + Math.max(0, view.width - pinnedWidth)) + 1) / BLOCK) * BLOCK);
 	const seen = free.slice(freeFrom, freeTo);
 	const seenKey = props.card ? props.columns.map((c) => c.id).join('\n') : [...pinned, ...seen].map((c) => c.id).join('\n');
 	const realFirst = Math.floor(firstExact);
@@ -143,25 +148,44 @@ export function Grid<R>(props: Props<R>) {
 			>
 				{props.card
 					? <div role="gridcell" class="g-card">{row ? props.card.draw(row, i) : <span class="skeleton g-wait" />}</div>
-					: <>
-						{stick(pinned).map(([c, left, edge]) => <div key={c.id} role="gridcell" class={`g-cell pin${edge ? ' edge' : ''}${c.numeric ? ' num' : ''}`} style={{ width: `${c.width}px`, left: `${left}px` }}>{row ? c.cell(row, i) : null}</div>)}
-						<div class="g-gap" style={{ width: `${offsets[freeFrom] ?? 0}px` }} />
-						{seen.map((c, k) => <div key={c.id} role="gridcell" class={`g-cell${c.numeric ? ' num' : ''}${startsGroup(free, freeFrom + k) ? ' begins' : ''}`} style={{ width: `${c.width}px` }}>{row ? c.cell(row, i) : <span class="skeleton g-wait" />}</div>)}
-					</>}
+					: row
+						? <>
+							{stick(pinned).map(([c, left, edge]) => <div key={c.id} role="gridcell" class={`g-cell pin${edge ? ' edge' : ''}${c.numeric ? ' num' : ''}`} style={{ width: `${c.width}px`, left: `${left}px` }}>{c.cell(row, i)}</div>)}
+							<div class="g-gap" style={{ width: `${offsets[freeFrom] ?? 0}px` }} />
+							{seen.map((c, k) => <div key={c.id} role="gridcell" class={`g-cell${c.numeric ? ' num' : ''}${startsGroup(free, freeFrom + k) ? ' begins' : ''}`} style={{ width: `${c.width}px` }}>{c.cell(row, i)}</div>)}
+						</>
+						/* a row not read yet is one cell: a fast scroll passes thousands of them */
+						: <div role="gridcell" class="g-cell g-blank" style={{ width: `${view.width}px` }}><span class="skeleton g-wait" /></div>}
 			</div>
 		);
 	};
 
+	const step = (c: Column<R>, by: number) => {
+		const list = (c.pinned ? pinned : free).filter((x) => !x.fixed);
+		const beside = list[list.indexOf(c) + by];
+		if (!beside || !props.onMove)
+			return;
+		props.onMove(c.id, beside.id, by > 0);
+		requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`.g-head[data-column="${CSS.escape(c.id)}"] .g-sort`)?.focus());
+	};
 	const headCell = (c: Column<R>, left: number | null, edge: boolean, begins: boolean, group: string, room = 0) => (
 		<div
 			key={c.id}
 			role="columnheader"
+			data-column={c.id}
 			class={`g-head${left !== null ? ' pin' : ''}${edge ? ' edge' : ''}${c.numeric ? ' num' : ''}${begins ? ' begins' : ''}`}
 			style={{ width: `${c.width}px`, ...(left !== null ? { left: `${left}px` } : {}) }}
 			aria-sort={c.sortable ? (props.sort.id === c.id ? (props.sort.down ? 'descending' : 'ascending') : 'none') : undefined}
 		>
 			<span class="g-group" style={{ width: `${Math.max(0, room - 10)}px` }}>{group}</span>
-			<span class="g-title">
+			<span class="g-title" onPointerDown={props.onMove && !c.fixed ? (event) => drag(event, c.id, props.onMove!) : undefined}
+				onKeyDown={(event) => {
+					if (event.shiftKey && (event.key === 'ArrowLeft' || event.key === 'ArrowRight') && !c.fixed) {
+						event.preventDefault();
+						event.stopPropagation();
+						step(c, event.key === 'ArrowLeft' ? -1 : 1);
+					}
+				}}>
 				{c.head ?? (c.sortable
 					? <button type="button" class={`g-sort clip${props.sort.id === c.id ? ' on' : ''}`} title={c.title} onClick={() => props.onSort(c.id)}>{c.title}{props.sort.id === c.id ? (props.sort.down ? ' ▼' : ' ▲') : ''}</button>
 					: <span class="clip" title={c.title}>{c.title}</span>)}
@@ -232,6 +256,47 @@ function upper(list: number[], x: number): number {
 			hi = mid;
 	}
 	return lo;
+}
+
+/* Takes a column by its title to another place; a click stays a click. */
+function drag(event: PointerEvent, id: string, done: (id: string, beside: string, after: boolean) => void): void {
+	const handle = event.currentTarget as HTMLElement;
+	const from = event.clientX;
+	let target: HTMLElement | null = null;
+	let after = false;
+	let begun = false;
+	if (event.button !== 0 || event.pointerType === 'touch')
+		return;
+	const unmark = () => target?.classList.remove('drop-before', 'drop-after');
+	const move = (e: PointerEvent) => {
+		if (!begun && Math.abs(e.clientX - from) < DRAG_PX)
+			return;
+		if (!begun) {
+			begun = true;
+			handle.setPointerCapture(e.pointerId);
+			handle.closest('.g-head')?.classList.add('dragged');
+		}
+		unmark();
+		target = document.elementFromPoint(e.clientX, e.clientY)?.closest<HTMLElement>('.g-head') ?? null;
+		if (!target || target.dataset['column'] === id)
+			return;
+		const place = target.getBoundingClientRect();
+		after = e.clientX > place.left + place.width / 2;
+		target.classList.add(after ? 'drop-after' : 'drop-before');
+	};
+	const end = (e: PointerEvent) => {
+		removeEventListener('pointermove', move);
+		removeEventListener('pointerup', end);
+		removeEventListener('pointercancel', end);
+		unmark();
+		handle.closest('.g-head')?.classList.remove('dragged');
+		const beside = target?.dataset['column'];
+		if (begun && e.type === 'pointerup' && beside && beside !== id)
+			done(id, beside, after);
+	};
+	addEventListener('pointermove', move);
+	addEventListener('pointerup', end);
+	addEventListener('pointercancel', end);
 }
 
 function resize<R>(event: PointerEvent, column: Column<R>, done: (id: string, width: number) => void): void {
