@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/http.h"
+#include "base/loop.h"
 
 #define CHECK(x) ((x) ? (void)0 : (fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #x), exit(1)))
 
@@ -125,14 +126,16 @@ loop_unwatch(struct loop_fd *w)
 	tiny_garbage = w;
 }
 
-static void
-tiny_turn(void)
+void
+loop_turn(int64_t most_ms)
 {
 	struct epoll_event events[16];
 	struct loop_fd *w;
-	int64_t wait = tiny_timers != NULL ? tiny_timers->at - loop_now_ms() : 1000;
+	int64_t wait = tiny_timers != NULL ? tiny_timers->at - loop_now_ms() : most_ms;
 	int i, n;
 
+	if (wait > most_ms)
+		wait = most_ms;
 	if (tiny_epoll == -1)
 		tiny_epoll = epoll_create1(EPOLL_CLOEXEC);
 	n = epoll_wait(tiny_epoll, events, 16, wait < 0 ? 0 : (int)wait);
@@ -157,6 +160,12 @@ tiny_turn(void)
 		tiny_garbage = w->garbage;
 		free(w);
 	}
+}
+
+static inline void
+tiny_turn(void)
+{
+	loop_turn(1000);
 }
 
 /* Turns until *flag; a minute without it is a failure. */
