@@ -154,7 +154,8 @@ clamp(double v)
 
 /* ---- merging ---- */
 
-#define PARAMS 25 /* of log_write() */
+#define PARAMS 25       /* of log_write */
+#define POINTS_PARAMS 6 /* of log_points */
 
 struct arrays {
 	struct db_param params[PARAMS];
@@ -292,7 +293,7 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	struct text *runs = malloc(n * sizeof(*runs));
 	size_t metrics = 0, params = 0, tags = 0, models = 0;
 	struct columns m, l, p, t;
-	bool direct;
+	bool direct, points_only;
 	size_t i;
 	size_t k;
 
@@ -326,15 +327,17 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	}
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
+	/* The first six are log_points' too. */
 	points_param(&a->params[6], &l);
 	pairs_param(&a->params[11], &p);
 	pairs_param(&a->params[14], &t);
 	models_param(&a->params[17], ops, n, models);
 	a->logged = direct ? 0 : metrics;
 	free(runs);
-	out->statement = SQL_log_write;
+	points_only = !direct && metrics > 0 && params + tags + models == 0;
+	out->statement = points_only ? SQL_log_points : SQL_log_write;
 	out->params = a->params;
-	out->param_count = PARAMS;
+	out->param_count = points_only ? POINTS_PARAMS : PARAMS;
 	out->user = a;
 }
 

@@ -621,12 +621,14 @@ flight_result(struct lane *lane, struct flight *flight, PGresult *result)
 void
 flight_synced(struct lane *lane, struct batch *batch)
 {
-	keys_release(batch);
-	if (batch->error != NULL)
-		batch_failed(lane, batch);
-	else
-		batch_end(batch, DB_OK);
-	if (lane->first == NULL)
+	if (batch != NULL) {
+		keys_release(batch);
+		if (batch->error != NULL)
+			batch_failed(lane, batch);
+		else
+			batch_end(batch, DB_OK);
+	}
+	if (lane->kind == LANE_WRITE && lane->first == NULL)
 		pump_later();
 }
 
@@ -698,6 +700,9 @@ lane_is_up(struct lane *lane)
 {
 	if (lane->was_up)
 		log_info("database: connected again");
+	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. */
+	if (lane->kind == LANE_WRITE && lane_send_command(lane, "set plan_cache_mode = force_generic_plan"))
+		lane_flush(lane);
 	if (lane == db.listener && db.channel != NULL) {
 		listen_now(lane);
 		if (lane->was_up)

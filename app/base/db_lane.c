@@ -423,8 +423,7 @@ lane_result(struct lane *lane, PGresult *result)
 		struct batch *batch = flight->batch;
 		PQclear(result);
 		flight_pop(lane);
-		if (batch != NULL)
-			flight_synced(lane, batch);
+		flight_synced(lane, batch);
 		return;
 	}
 	if (flight->kind == FLIGHT_PREPARE) {

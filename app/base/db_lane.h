@@ -61,7 +61,7 @@ void lane_teardown(void);
 void lane_is_up(struct lane *lane);
 /* The flight's only result; taken over. */
 void flight_result(struct lane *lane, struct flight *flight, PGresult *result);
-void flight_synced(struct lane *lane, struct batch *batch);
+void flight_synced(struct lane *lane, struct batch *batch); /* NULL: of a command */
 /* The connection is gone; these were in flight (taken over, freed by flight_free()). See lane->last_words. */
 void flights_lost(struct lane *lane, struct flight *first);
 void flight_free(struct flight *flight);

@@ -28,6 +28,26 @@ select req, problem, key_id, old, new
      , $15::integer[], $16::integer[], $17::text[]
      , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
 
+-- name: log_points
+-- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan. limit 1: look-ups, whatever the planner thinks of the tables.
+with x as materialized (
+    select array_agg(r.id) as runs, array_agg(r.problem) as problems, max(r.problem) as worst
+      from (
+             select case when r.id is null or r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 0 else r.id end as id
+                  , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
+               from unnest($1::text[]) with ordinality as n(run_id, i)
+               left join lateral (select r.id, r.experiment_id, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true
+               left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
+              order by n.i
+           ) r
+  )
+, w as (insert into metric_log (runs, requests, keys, steps, timestamps, values) select x.runs, $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[] from x)
+select p.i::integer as req, p.problem, null::integer as key_id, null::text as old, null::text as new
+  from x
+ cross join unnest(x.problems) with ordinality as p(problem, i)
+ where x.worst > 0
+   and p.problem > 0;
+
 -- name: log_apply
 select batches, points, last from log_apply($1::bigint);
 
