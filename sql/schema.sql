@@ -698,6 +698,7 @@ begin
         select from registered_models m join registered_model_tags t on t.model = m.id
          where m.workspace = 'default' and m.name = new_name and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true'
       )::text || exists (select from jsonb_array_elements(tags) t where t ->> 'key' = 'mlflow.prompt.is_prompt' and lower(t ->> 'value') = 'true')::text
+      when 'truetrue' then 'prompt'
       when 'truefalse' then 'prompt exists'
       when 'falsetrue' then 'model exists'
       else 'exists' end;

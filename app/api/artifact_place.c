@@ -102,7 +102,7 @@ artifact_proxied(struct call *call, struct text path, bool allow_empty, struct a
 	if (!config->serve_artifacts)
 		return call_refuse(call, TEMPORARILY_UNAVAILABLE, "The artifact endpoints are off: the server runs with --no-serve-artifacts.");
 	if (!artifact_key(call->arena, path, allow_empty, &key, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path: %s", why);
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
 	store = artifact_store(call);
 	if (store == NULL)
 		return false;
@@ -217,13 +217,13 @@ artifact_at(struct call *call, struct text uri, struct text path, bool allow_emp
 	if (text_is(path, ".") && allow_empty)
 		path = TEXT("");
 	if (!artifact_key(call->arena, path, allow_empty, &key, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path: %s", why);
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
 	store = place(call, uri, &prefix);
 	if (store == NULL)
 		return false;
 	whole = prefix.n == 0 ? key : key.n == 0 ? prefix : text_format(call->arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(prefix), TEXT_ARG(key));
 	if (!artifact_key(call->arena, whole, allow_empty, &whole, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path: %s", why);
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
 	*out = artifact_new(call, store);
 	(*out)->key = whole;
 	(*out)->prefix = text_copy(call->arena, prefix);
@@ -281,7 +281,7 @@ artifact_failed(struct artifact *a, enum store_result result)
 	case STORE_OK:
 		return NEXT;
 	case STORE_MISSING:
-		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "Artifact not found: '" TEXT_FMT "'", TEXT_ARG(a->path.n > 0 ? a->path : a->key));
+		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "No such artifact: '" TEXT_FMT "'", TEXT_ARG(a->key));
 	case STORE_DENIED:
 		return call_fail(call, PERMISSION_DENIED, "The artifact store refuses: %s", why);
 	case STORE_FULL:

@@ -318,7 +318,7 @@ proxy_presigned(struct call *call)
 	if (!artifact_proxied(call, call_path_arg(call, "path"), false, &a))
 		return FAILED;
 	if (!a->store->can_sign)
-		return call_fail(call, NOT_IMPLEMENTED, "Presigned download URLs are not supported for the current artifact repository");
+		return call_fail(call, NOT_IMPLEMENTED, "Multipart download is not supported for the current artifact repository");
 	a->store->sign_get(a->store, a->key, config->presign_ttl_s, artifact_begin(a, presigned_ready));
 	return WAIT;
 }
@@ -472,7 +472,7 @@ static const struct field version_path_fields[] = {
 	FIELDS_END,
 };
 static const struct field model_file_fields[] = {
-	{ .name = "artifact_file_path", .type = F_TEXT, .required = true },
+	{ .name = "artifact_file_path", .type = F_TEXT, .required = true, .absent = "Request must include the \"artifact_file_path\" query parameter." },
 	{ .name = "view", .type = F_TEXT },
 	FIELDS_END,
 };
@@ -736,6 +736,8 @@ upload_all(struct call *call)
 		next = call_fail(call, PAYLOAD_TOO_LARGE, TOO_LARGE);
 	else if (u->too_large)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Artifact size is too large. Max size is 10MB.");
+	else if (call_text(call, "run_id").n == 0)
+		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify run_uuid.");
 	else if (!call_given(call, "path") || call_text(call, "path").n == 0)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify path.");
 	else if (u->body.n == 0)

@@ -71,7 +71,7 @@ static const struct field overview_fields[] = {
 };
 
 static const struct field datasets_fields[] = {
-	{ .name = "experiment_ids", .type = F_TEXTS, .required = true },
+	{ .name = "experiment_ids", .type = F_TEXTS, .required = true, .absent = "SearchDatasets request must specify at least one experiment_id." },
 	FIELDS_END,
 };
 

@@ -22,8 +22,8 @@ static const struct field history_fields[] = {
 };
 
 static const struct field bulk_fields[] = {
-	{ .name = "run_id", .type = F_TEXTS, .required = true },
-	{ .name = "metric_key", .type = F_TEXT, .required = true },
+	{ .name = "run_id", .type = F_TEXTS, .required = true, .absent = "GetMetricHistoryBulk request must specify at least one run_id." },
+	{ .name = "metric_key", .type = F_TEXT, .required = true, .absent = "GetMetricHistoryBulk request must specify a metric_key." },
 	{ .name = "max_results", .type = F_INT, .fallback = BULK_MOST, .has_fallback = true },
 	FIELDS_END,
 };

@@ -146,6 +146,7 @@ set_alias_valid(struct call *call)
 
 static const struct refusal create_refusals[] = {
 	{ "exists", RESOURCE_ALREADY_EXISTS, "Registered Model (name={name}) already exists." },
+	{ "prompt", RESOURCE_ALREADY_EXISTS, "Prompt (name={name}) already exists." },
 	{ "model exists", RESOURCE_ALREADY_EXISTS, "Tried to create a prompt with name '{name}', but the name is already taken by a registered model. MLflow does not allow creating a model and a prompt with the same name." },
 	{ "prompt exists", RESOURCE_ALREADY_EXISTS, "Tried to create a registered model with name '{name}', but the name is already taken by a prompt. MLflow does not allow creating a model and a prompt with the same name." },
 	{ NULL, FAIL_NONE, NULL },

@@ -605,7 +605,7 @@ listed(struct artifact *a, enum store_result result)
 		f->path = folder->path.n == 0 ? text_copy(call->arena, e->name) : text_format(call->arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(folder->path), TEXT_ARG(e->name));
 		/* A bucket may hold names that lead out of a folder when they are unpacked. */
 		if (!artifact_key(call->arena, f->path, false, &key, &why))
-			return call_fail(call, INVALID_PARAMETER_VALUE, "The folder holds a file that cannot be put into a zip, '" TEXT_FMT "': %s", TEXT_ARG(f->path), why);
+			return call_fail(call, INVALID_PARAMETER_VALUE, "The folder holds a file that cannot be put into a zip, '" TEXT_FMT "': %s", TEXT_ARG(f->path), why[0] != '\0' ? why : "Invalid path");
 		f->is_dir = e->is_dir;
 		f->next = zip->todo;
 		zip->todo = f;

@@ -162,8 +162,10 @@ wrong_type(struct call *call, const struct json *j, const struct path *path)
 }
 
 static bool
-missing(struct call *call, const struct path *path)
+missing(struct call *call, const struct field *f, const struct path *path)
 {
+	if (f->absent != NULL)
+		return call_refuse(call, INVALID_PARAMETER_VALUE, "%s", f->absent);
 	return call_refuse(call, INVALID_PARAMETER_VALUE, "Missing value for required parameter '%s'." SEE_DOCS, path_text(call, path));
 }
 
@@ -365,7 +367,7 @@ object_bind(struct call *call, const struct field *fields, const struct json *ob
 		if (j != NULL && !value_bind(call, &fields[i], j, &where, &out[i]))
 			return false;
 		if (required_missing(&fields[i], &out[i]))
-			return missing(call, &where);
+			return missing(call, &fields[i], &where);
 		fallback_fill(&fields[i], &out[i]);
 	}
 	return true;
@@ -459,7 +461,7 @@ query_bind(struct call *call, const struct pair *pairs, size_t count)
 			return false;
 		}
 		if (required_missing(f, v))
-			return missing(call, &where);
+			return missing(call, f, &where);
 		fallback_fill(f, v);
 	}
 	return true;

@@ -46,6 +46,7 @@ struct field {
 	const char *name; /* snake_case; camelCase is taken in JSON too */
 	enum field_type type;
 	bool required;
+	const char *absent;         /* what to say then, where MLflow has words of its own for it */
 	const char *alias;          /* e.g. run_uuid for run_id */
 	const struct word *words;   /* F_ENUM, ended by a NULL word */
 	const struct field *fields; /* F_OBJECT, F_OBJECTS, ended by a NULL name */

@@ -17,7 +17,9 @@ segment_fault(struct text s)
 {
 	if (s.n == 0)
 		return "empty segment";
-	if (text_is(s, ".") || text_is(s, ".."))
+	if (text_is(s, ".."))
+		return "";
+	if (text_is(s, "."))
 		return "relative segment";
 	if (s.n > SEGMENT_MOST)
 		return "a name is longer than 255 bytes";
@@ -43,12 +45,12 @@ bytes_fault(struct text t)
 		if (c == '\\')
 			return "backslash";
 		if (c == '#')
-			return "number sign";
+			return "";
 		/* A second decoding somewhere behind us must find nothing: %2e %2f %5c %00. */
 		if (hex_pair_is(t, i, "2e") || hex_pair_is(t, i, "2f") || hex_pair_is(t, i, "5c"))
-			return "encoded twice";
+			return "";
 		if (c == '%' && i + 2 < t.n && t.s[i + 1] == '0' && t.s[i + 2] == '0')
-			return "encoded twice";
+			return "";
 	}
 	return NULL;
 }
@@ -62,9 +64,11 @@ key_fault(struct text path)
 	if (path.n > KEY_MOST)
 		return "longer than 900 bytes";
 	if (path.s[0] == '/')
-		return "absolute path";
+		return "";
 	if (path.n >= 2 && path.s[1] == ':' && ((path.s[0] | 0x20) >= 'a' && (path.s[0] | 0x20) <= 'z'))
-		return "drive letter";
+		return "";
+	if (text_starts(path, "file:/"))
+		return "";
 	if (!text_utf8(path))
 		return "not UTF-8";
 	fault = bytes_fault(path);

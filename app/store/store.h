@@ -109,7 +109,8 @@ void store_check(struct store *, void (*done)(void *user, bool usable, struct te
 
 /*
  * Checks a decoded artifact path (percent-decoding was done once by the caller) and copies it to *key: UTF-8, relative, no empty, "." or ".." segment, no control bytes, backslash, '#', drive letter,
- * no remaining %2e %2f %5c %00, segments <= 255 bytes, whole <= 900 bytes. An empty path is allowed only with allow_empty. False: *why says what is wrong.
+ * no remaining %2e %2f %5c %00, segments <= 255 bytes, whole <= 900 bytes. An empty path is allowed only with allow_empty. False: *why says what is wrong, or is empty where
+ * MLflow refuses too, with the two words "Invalid path".
  */
 bool artifact_key(struct arena *, struct text path, bool allow_empty, struct text *key, const char **why) must_check;
 /* Content type by file name as MLflow serves it (text-like names are text/plain). */

@@ -54,7 +54,7 @@ return json_build_object(
       ))));
 comment on function logged_model_json is 'A logged model as MLflow''s JSON.';
 
--- fail: exists, prompt exists.
+-- fail: exists, prompt, prompt exists, model exists.
 create or replace function registered_model_create(repeat_key bytea, new_name text, new_description text, new_job text, now_ms bigint, tags jsonb, arrived bigint, out fail text, out registered_model json)
 language plpgsql
 as $$
@@ -79,6 +79,7 @@ begin
         select from registered_models m join registered_model_tags t on t.model = m.id
          where m.workspace = 'default' and m.name = new_name and t.key = 'mlflow.prompt.is_prompt' and lower(t.value) = 'true'
       )::text || exists (select from jsonb_array_elements(tags) t where t ->> 'key' = 'mlflow.prompt.is_prompt' and lower(t ->> 'value') = 'true')::text
+      when 'truetrue' then 'prompt'
       when 'truefalse' then 'prompt exists'
       when 'falsetrue' then 'model exists'
       else 'exists' end;

@@ -78,6 +78,8 @@ def like(pattern, text, ignore_case):
     def match(i, j):
         if i == len(pattern):
             return j == len(text)
+        if pattern[i] == "\\":
+            return j < len(text) and pattern[i + 1] == text[j] and match(i + 2, j + 1)
         if pattern[i] == "%":
             return any(match(i + 1, k) for k in range(j, len(text) + 1))
         return j < len(text) and (pattern[i] == "_" or pattern[i] == text[j]) and match(i + 1, j + 1)
@@ -119,7 +121,7 @@ def make_condition(rng):
         return "params.p1 %s %r" % (op, value), lambda r: compare(op, number(r["params"].get("p1")), value)
     if kind == 6:
         op = rng.choice(["=", "!=", "LIKE", "ILIKE"])
-        value = rng.choice(["red", "green", "g\\n", "g%n"])
+        value = rng.choice(["red", "green", "g\\n", "g\\\\n", "gr\\een", "g\\%n", "g%n"])
         return "tags.`t1` %s '%s'" % (op, value), lambda r: compare(op, r["tags"].get("t1"), value)
     if kind == 7:
         where, key = rng.choice([("params", "p1"), ("tags", "t1"), ("params", "long")])
