@@ -2,9 +2,9 @@
 -- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. Kinds as in run_page;
 -- 7 least and 8 largest over the whole history of a metric, for these runs only.
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
-     , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
-     , 'artifact_uri', r.artifact_uri, 'lifecycle_stage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end))::text as text
+     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
+     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
+     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = any ($1::bigint[])

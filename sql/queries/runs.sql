@@ -136,9 +136,9 @@ select case when r.deleted then 'deleted' when not exists (select from d) then '
 -- kind: 0 info (JSON), 1 metric, 2 param, 3 tag, 4 dataset input (JSON), 5 model input, 6 model output
 with r as materialized (select id from runs where run_id = $1::text)
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
-     , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
-     , 'artifact_uri', r.artifact_uri, 'lifecycle_stage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end))::text as text
+     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
+     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
+     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = (select id from r)
@@ -160,9 +160,9 @@ select run, case when output then 6 else 5 end, 0, null, step, id, model_id from
 -- name: run_page
 -- The same for a page of runs, by identity.
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , json_strip_nulls(json_build_object('run_id', r.run_id, 'run_uuid', r.run_id, 'run_name', r.name, 'experiment_id', r.experiment_id::text, 'user_id', r.user_id
-     , 'status', (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], 'start_time', r.start_time, 'end_time', nullif(r.end_time, 0)
-     , 'artifact_uri', r.artifact_uri, 'lifecycle_stage', case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end))::text as text
+     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
+     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
+     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = any ($1::bigint[])
