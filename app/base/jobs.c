@@ -1,6 +1,7 @@
-/* Asks the database to settle, seal and forget, a little at a time. */
+/* Asks the database to settle, seal and forget, a little at a time; and gives memory back. */
 #include "base/jobs.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ asked(struct db_op *unused, PGresult *result, enum db_outcome outcome)
 	(void)unused;
 	if (outcome == DB_FAILED)
 		log_warn("background work failed: %s", PQresultErrorMessage(result));
+	/* A history of a million points leaves a hundred megabytes that malloc would keep. */
+	if (done <= 0)
+		malloc_trim(0);
 	/* Spread over the workers, so that they do not ask at one time. */
 	loop_after(done > 0 ? BUSY_MS : IDLE_MS + (getpid() % 16) * 50, ask, NULL);
 }
