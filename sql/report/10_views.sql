@@ -169,23 +169,31 @@ select r.run_id
   left join lateral (select max(report.direction_of(n.key)) as guess from public.keys n where n.id = l.key_id) g on true
  cross join lateral (select coalesce(case when t.value in ('min', 'max') then t.value end, g.guess) as direction) d
   left join lateral (
-         select min(v.value) filter (where v.value <> 'NaN') as minimum
-              , max(v.value) filter (where v.value <> 'NaN') as maximum
-              , count(*) as points
+         select min(v.least) as minimum
+              , max(v.most) as maximum
+              , coalesce(sum(v.points), 0) as points
            from (
-                  select m.value
+                  select nullif(m.value, 'NaN') as least, nullif(m.value, 'NaN') as most, 1 as points
                     from public.metrics m
                    where m.run = l.run
                      and m.key_id = l.key_id
                   union all
-                  select unnest(c.values)
+                  select c.minimum, c.maximum, c.points
                     from public.metric_chunks c
                    where c.run = l.run
                      and c.key_id = l.key_id
+                     and c.numbers is not null
+                  union all
+                  select nullif(u.value, 'NaN'), nullif(u.value, 'NaN'), 1
+                    from public.metric_chunks c
+                   cross join unnest(c.values) as u(value)
+                   where c.run = l.run
+                     and c.key_id = l.key_id
+                     and c.numbers is null
                 ) v
        ) h on true;
 -- (The guess is an aggregate so that the planner may keep one answer a key, and leave the join out of queries that do not ask for it.)
-comment on view report.metrics is 'One row a metric of a run. minimum, maximum, best and points read the whole history of each row: name experiments or runs before asking for them.';
+comment on view report.metrics is 'One row a metric of a run. minimum, maximum, best and points read the history of each row (its summaries, once it is sealed): name experiments or runs before asking for them.';
 comment on column report.metrics.run_id is 'The run.';
 comment on column report.metrics.experiment_id is 'Its experiment.';
 comment on column report.metrics.key is 'Name of the metric.';
