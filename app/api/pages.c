@@ -42,12 +42,12 @@ matches(const struct call *call, const char *etag)
 }
 
 static enum next
-asset_reply(struct call *call, const struct asset *a, bool page)
+asset_reply(struct call *call, const struct asset *a, bool page, int status)
 {
 	struct headers h = { .n = 0 };
 	struct text accept = http_header(call->http, "Accept-Encoding");
 	bool packed = a->gzip != NULL && memmem(accept.s == NULL ? "" : accept.s, accept.n, "gzip", 4) != NULL;
-	struct http_reply reply = { .status = 200, .type = a->type };
+	struct http_reply reply = { .status = status, .type = a->type };
 	struct text body = { (const char *)a->bytes, a->n };
 
 	header_add(&h, "X-Content-Type-Options", TEXT("nosniff"));
@@ -60,7 +60,7 @@ asset_reply(struct call *call, const struct asset *a, bool page)
 		header_add(&h, "Referrer-Policy", TEXT("no-referrer"));
 		header_add(&h, "X-Frame-Options", TEXT("DENY"));
 	}
-	if (matches(call, a->etag)) {
+	if (status == 200 && matches(call, a->etag)) {
 		reply.status = 304;
 		body = TEXT("");
 	} else if (packed) {
@@ -136,18 +136,28 @@ asset(struct call *call)
 
 	if (a == NULL)
 		return call_fail(call, NOT_FOUND, "No such file.");
-	return asset_reply(call, a, false);
+	return asset_reply(call, a, false, 200);
 }
 
 /* ---- ours ---- */
+
+/* The page for a path so many folders deep. */
+static const struct asset *
+page_for(struct call *call, struct text path)
+{
+	size_t depth = 0;
+	size_t i;
+
+	for (i = 1; i < path.n; i++)
+		depth += path.s[i] == '/';
+	return asset_find(depth == 0 ? TEXT("index.html") : text_format(call->arena, "index-%zu.html", depth));
+}
 
 static enum next
 page(struct call *call)
 {
 	struct text path = text_skip(call->http->path, strlen(config->static_prefix));
 	const struct asset *a;
-	size_t depth = 0;
-	size_t i;
 
 	if (path.n == 0) {
 		struct http_header_out location = { "Location", text_format(call->arena, "%s/", config->static_prefix) };
@@ -158,14 +168,29 @@ page(struct call *call)
 	}
 	if (config->ui_dir[0] != '\0')
 		return folder_reply(call, TEXT("index.html"), true);
-	for (i = 1; i < path.n; i++)
-		depth += path.s[i] == '/';
-	a = asset_find(depth == 0 ? TEXT("index.html") : text_format(call->arena, "index-%zu.html", depth));
+	a = page_for(call, path);
 	if (a == NULL)
 		a = asset_find(TEXT("index.html"));
 	if (a == NULL)
 		return call_fail(call, NOT_FOUND, "This build has no web page.");
-	return asset_reply(call, a, true);
+	return asset_reply(call, a, true, 200);
+}
+
+/* An address that leads nowhere, in a browser: the page says so and shows the way back. Paths deeper than any of ours, or outside of the prefix, get a page without assets. */
+static enum next
+page_missing(struct call *call)
+{
+	struct text path = call->http->path;
+	const struct asset *a = NULL;
+	static const struct http_header_out headers[] = { { "Cache-Control", { "no-cache", 8 } }, { "X-Content-Type-Options", { "nosniff", 7 } }, { "Content-Security-Policy", { "default-src 'none'; frame-ancestors 'none'", 42 } } };
+	struct http_reply reply = { .status = 404, .type = "text/html; charset=utf-8", .headers = headers, .header_count = sizeof(headers) / sizeof(headers[0]) };
+
+	if (config->ui_dir[0] == '\0' && text_starts(path, config->static_prefix))
+		a = page_for(call, text_skip(path, strlen(config->static_prefix)));
+	if (a != NULL)
+		return asset_reply(call, a, true, 404);
+	http_reply_static(call->http, &reply, text_format(call->arena, "<!doctype html><html lang=\"en\"><title>Not found - tallyd</title><h1>There is nothing at this address</h1><p><a href=\"%s/\">To the experiments</a></p></html>\n", config->static_prefix));
+	return call_done(call);
 }
 
 #define PAGE(p) { .method = HTTP_M_GET, .api = API_ROOT, .path = p, .access = ACCESS_READ, .on = SERVER, .run = page, .doc = "The web page." }
@@ -178,6 +203,7 @@ static const struct endpoint page_endpoints[] = {
 	PAGE("models"),
 	PAGE("models/<rest:path>"),
 	PAGE("settings"),
+	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "<rest:path>", .access = ACCESS_READ, .on = SERVER, .run = page_missing, .doc = "The web page with status 404, for an address in a browser that no other row has." },
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "assets/<name>", .access = ACCESS_PUBLIC, .on = SERVER, .run = asset, .doc = "Files of the web page; names carry a hash of the content." },
 	{ .method = HTTP_M_GET, .api = API_ROOT, .path = "static-files/<path:path>", .access = ACCESS_PUBLIC, .on = SERVER, .run = static_file, .doc = "Files of MLflow's own web page (--ui-dir)." },
 };

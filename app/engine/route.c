@@ -11,6 +11,7 @@
 #include "config.h"
 #include "engine/engine.h"
 
+#define FALLBACK "<rest:path>"
 #define SLOTS 4096 /* power of two, over twice the paths */
 
 struct path {
@@ -22,6 +23,7 @@ struct path {
 
 static struct path *slots[SLOTS];
 static struct path *patterns;
+static struct path *fallback; /* the row whose whole path is one variable: for a browser's address that no other row has */
 static const struct endpoint *rows[512];
 static size_t row_count;
 static struct arena *route_arena; /* lives as long as the worker */
@@ -44,6 +46,10 @@ path_add(const struct endpoint *row, const char *prefix, bool ajax)
 	p->text = text_format(route_arena, "%s%s%s", fixed, prefix, row->path);
 	p->row = row;
 	p->ajax = ajax;
+	if (strcmp(row->path, FALLBACK) == 0) {
+		fallback = p;
+		return;
+	}
 	if (strchr(row->path, '<') != NULL) {
 		for (link = &patterns; *link != NULL; link = &(*link)->next)
 			;
@@ -149,6 +155,16 @@ method_fits(const struct endpoint *row, enum http_method m)
 	return row->method == m || (m == HTTP_M_HEAD && row->method == HTTP_M_GET);
 }
 
+/* A person looks at an address: a browser says that it takes HTML, and the API's own paths stay the API's. */
+static bool
+wants_page(struct call *call, struct text path)
+{
+	struct text accept = http_header(call->http, "Accept");
+	struct text own = text_starts(path, config->static_prefix) ? text_skip(path, strlen(config->static_prefix)) : path;
+
+	return (call->http->method == HTTP_M_GET || call->http->method == HTTP_M_HEAD) && accept.n > 0 && memmem(accept.s, accept.n, "text/html", 9) != NULL && !text_starts(own, "/api/") && !text_starts(own, "/ajax-api/");
+}
+
 bool
 route_find(struct call *call)
 {
@@ -182,6 +198,10 @@ route_find(struct call *call)
 	}
 	if (known)
 		return call_refuse(call, METHOD_NOT_ALLOWED, "The method %.*s is not allowed for %.*s.", TEXT_ARG(call->http->method_name), TEXT_ARG(path));
+	if (fallback != NULL && wants_page(call, path)) {
+		call->endpoint = fallback->row;
+		return true;
+	}
 	return call_refuse(call, ENDPOINT_NOT_FOUND, "No API found for '%.*s %.*s'.", TEXT_ARG(call->http->method_name), TEXT_ARG(path));
 }
 

@@ -1,5 +1,6 @@
 /*
  * Walks every page of the web UI in Chromium, against a running server with some data.
+ * LARGE is an experiment of LARGE_RUNS runs and LARGE_KEYS metrics beside EXPERIMENTS more experiments (tests/lib/browser.py makes them); without it the tests of scale are left out.
  *   BASE=http://127.0.0.1:5000/ OUT=out node run.mjs [only tests whose name contains this]
  * A console error, a Content-Security-Policy report, a failed request or an answer >= 400 fails the page it happened on;
  * axe-core must find nothing serious; screenshots in both themes and widths go to OUT. Makes and removes its own things
@@ -11,6 +12,7 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 import charts from './charts.mjs';
+import scale from './scale.mjs';
 import viewers from './viewers.mjs';
 
 const BASE = (process.env.BASE ?? 'http://127.0.0.1:5000/').replace(/\/?$/, '/');
@@ -143,7 +145,7 @@ for (let i = 0; i < 9; i++)
 await api('mlflow/runs/set-tag', { run_id: runs[0], key: 'mlflow.note.content', value: 'A **note** with `code`\n\n- one\n- two\n\n<script>alert(1)</script>' });
 
 const { experiments = [] } = await api('tallyd/experiments?view_type=ACTIVE_ONLY');
-const biggest = experiments.reduce((a, b) => ((b.run_count ?? 0) > (a.run_count ?? 0) ? b : a), experiments[0]);
+const biggest = experiments.find((e) => e.experiment_id === process.env.LARGE) ?? experiments.reduce((a, b) => ((b.run_count ?? 0) > (a.run_count ?? 0) ? b : a), experiments[0]);
 const { registered_models = [] } = await api('mlflow/registered-models/search?max_results=50');
 const model = registered_models.find((m) => m.latest_versions?.length);
 let withFiles = '';
@@ -291,6 +293,67 @@ await test('columns: choose, hide, pin, find in the link', async () => {
 	await page.waitForURL(/pin=metrics\.rmse/);
 	assert.equal(await page.getByRole('columnheader', { name: /val\/loss/ }).count(), 0);
 	await it.done();
+});
+
+await test('columns: moved by a key and by dragging, kept in the link', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0&cols=metrics.rmse,metrics.mae,params.alpha`);
+	const { page } = it;
+	const titles = () => page.locator('.g-top [role=columnheader]').evaluateAll((all) => all.map((h) => h.dataset.column).filter((c) => /^(metrics|params)/.test(c)));
+	assert.deepEqual(await titles(), ['metrics.rmse', 'metrics.mae', 'params.alpha']);
+	await page.getByRole('button', { name: 'rmse', exact: true }).focus();
+	await page.keyboard.press('Shift+ArrowRight');
+	await page.waitForURL(/cols=metrics\.mae,metrics\.rmse,params\.alpha/);
+	assert.deepEqual(await titles(), ['metrics.mae', 'metrics.rmse', 'params.alpha']);
+	await page.waitForFunction(() => document.activeElement?.closest('[data-column]')?.dataset.column === 'metrics.rmse');
+	const from = await page.getByRole('button', { name: 'alpha', exact: true }).boundingBox();
+	const to = await page.locator('.g-top [data-column="metrics.mae"]').boundingBox();
+	await page.mouse.move(from.x + 5, from.y + 5);
+	await page.mouse.down();
+	await page.mouse.move(from.x - 40, from.y + 5, { steps: 4 });
+	await page.mouse.move(to.x + 8, from.y + 5, { steps: 4 });
+	await page.mouse.up();
+	await page.waitForURL(/cols=params\.alpha,metrics\.mae,metrics\.rmse/);
+	assert.ok(!page.url().includes('sort='), 'dragging does not sort');
+	await it.done();
+});
+
+await test('columns: least, largest and best of the history', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0&cols=metrics.val/loss,min.val/loss,max.val/loss&sort=min.val/loss`);
+	const { page } = it;
+	const cells = () => page.locator('.g-body .g-row').first().locator('.g-cell.num').allTextContents();
+	await page.waitForFunction(() => document.querySelector('.g-body .g-row .g-cell.num')?.textContent);
+	assert.deepEqual(await cells(), ['0.025', '0.025', '1']);
+	await page.getByRole('button', { name: /^Columns/ }).first().click();
+	await page.getByRole('button', { name: 'val/loss, best of its history' }).click();
+	await page.waitForURL(/best\.val\/loss/);
+	await page.waitForFunction(() => [...document.querySelectorAll('.g-body .g-row')][0]?.querySelectorAll('.g-cell.num').length === 4);
+	await page.waitForFunction(() => document.querySelector('.g-body .g-row')?.querySelectorAll('.g-cell.num')[3]?.textContent === '0.025');
+	await it.done();
+});
+
+await test('pins: runs stay on top, in the link, and go again', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0&sort=metrics.rmse`);
+	const { page } = it;
+	await page.getByRole('grid').focus();
+	await page.keyboard.press('End');
+	await page.keyboard.press('p');
+	await page.waitForURL(/top=/);
+	await page.locator('.g-sticky .r-name a', { hasText: 'walk-8' }).waitFor();
+	await page.reload();
+	await settled(page);
+	assert.deepEqual(await page.locator('.g-sticky .r-name a').allTextContents(), ['walk-8']);
+	await page.locator('.g-sticky').getByRole('button', { name: 'Unpin walk-8' }).click();
+	await page.waitForFunction(() => !location.search.includes('top=') && !document.querySelector('.g-sticky'));
+	await it.done();
+});
+
+await test('an address that leads nowhere says so, to a browser', async () => {
+	const it = await open('/no/such/page', { expect: ['404'] });
+	await it.page.getByRole('link', { name: /xperiments/ }).first().waitFor();
+	await it.done();
+	const answer = await fetch(`${BASE}no/such/page`, { headers: { Accept: 'application/json' } });
+	assert.equal(answer.status, 404);
+	assert.equal((await answer.json()).error_code, 'ENDPOINT_NOT_FOUND');
 });
 
 await test('saved view: by name and by link', async () => {
@@ -496,6 +559,9 @@ await test('speed: first rows, biggest experiment', async () => {
 	await settled(it.page);
 	await it.done();
 });
+
+if (process.env.LARGE)
+	await scale({ test, open, settled, BASE });
 
 await test('charts, compare and contour on their numbers', async () => {
 	const it = await open('/experiments');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 const FIXTURES = join(import.meta.dirname, 'fixtures');
 const LINES = 100_000;
+const LARGE = 400;
 
 /* file, viewer, words that must be on the page */
 const FILES = [
@@ -45,6 +46,11 @@ export default async function viewers(page, BASE, check) {
 		await put(name, readFileSync(join(FIXTURES, name)));
 	await put('long.log', 'one line of a long log that goes on\n'.repeat(LINES));
 	await put('empty.txt', '');
+	await put('large.csv', `name,number\n${'a row of a large table,1\n'.repeat(LINES / 2)}`);
+	const matrix8 = Buffer.alloc(128 + 8 * LARGE * LARGE);
+	matrix8.write(`\x93NUMPY\x01\x00\x76\x00${`{'descr': '<f8', 'fortran_order': False, 'shape': (${LARGE}, ${LARGE}), }`.padEnd(117)}\n`, 'latin1');
+	matrix8.writeDoubleLE(42, 128);
+	await put('large.npy', matrix8);
 
 	const open = async (name, viewer) => {
 		await page.goto(`${BASE}experiments/${experiment_id}/compare?runs=${run_id}&tab=artifacts&file=${name}`);
@@ -82,6 +88,12 @@ export default async function viewers(page, BASE, check) {
 	const long = await open('long.log', 'text');
 	await long.getByText('First 2.0 MB of 3.6 MB shown').waitFor();
 	await long.getByText('First 5,000 of').waitFor();
+	/* Large files are worked on in a worker. */
+	for (const [name, viewer, word] of [['large.csv', 'csv', '50,000 rows'], ['large.npy', 'numpy', '42']]) {
+		const [worker] = await Promise.all([page.waitForEvent('worker', { predicate: (w) => w.url().includes('task.worker') }), open(name, viewer)]);
+		check(worker.url().startsWith(BASE), `${name} is read by a worker`);
+		await page.locator(`.view[data-viewer="${viewer}"]`).getByText(word).first().waitFor();
+	}
 	const none = await open('empty.txt', 'empty');
 	await none.getByText('The file is empty').waitFor();
 	await post('mlflow/experiments/delete', { experiment_id });

@@ -8,7 +8,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import harness  # noqa: E402
+import large  # noqa: E402
 
+RUNS, KEYS, EXPERIMENTS = 20_000, 12_000, 10_000
 HERE = harness.ROOT / "tests/browser"
 
 
@@ -25,10 +27,15 @@ def main():
     postgres = harness.Postgres()
     server = None
     try:
-        server = harness.Tallyd(database=postgres.database()).start()
+        database = postgres.database()
+        server = harness.Tallyd(database=database).start()
+        number = server.api("POST", "experiments/create", {"name": "large/runs"}).json()["experiment_id"]
+        large.experiment(database, number, RUNS, KEYS)
+        large.experiments(database, EXPERIMENTS)
+        more = {"LARGE": number, "LARGE_RUNS": str(RUNS), "LARGE_KEYS": str(KEYS), "EXPERIMENTS": str(EXPERIMENTS)}
         out = harness.ROOT / "build/tests/browser"
         out.mkdir(parents=True, exist_ok=True)
-        return subprocess.run(["node", "run.mjs", *sys.argv[1:]], cwd=HERE, env={**env, "BASE": server.url + "/", "OUT": str(out)}).returncode
+        return subprocess.run(["node", "run.mjs", *sys.argv[1:]], cwd=HERE, env={**env, **more, "BASE": server.url + "/", "OUT": str(out)}).returncode
     finally:
         if server is not None:
             server.close()

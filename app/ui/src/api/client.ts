@@ -47,9 +47,9 @@ export function artifactUrl(owner: ArtifactOwner, path: string): string {
 		: withParams(`${root}get-artifact`, { run_id: owner.run_id, path });
 }
 
-/* A folder of a run's artifacts, or all of them, as a zip file. */
+/* A folder of a run's or a model's artifacts, or all of them, as a zip file. */
 export function zipUrl(owner: ArtifactOwner, path: string): string {
-	return endpoint('tallyd/artifacts/zip', { run_id: owner.run_id, path });
+	return endpoint('tallyd/artifacts/zip', owner.model_id ? { model_id: owner.model_id, path } : { run_id: owner.run_id, path });
 }
 
 /* Answers asked for before the page that wants them is loaded. */

@@ -9,7 +9,7 @@ import { ask } from '../components/dialog';
 import { Icon } from '../components/icon';
 import { lazy } from '../components/lazy';
 import { useLoad } from '../components/load';
-import { complain, say } from '../components/toast';
+import { say } from '../components/toast';
 import { bytes } from '../format';
 import { go, param, setQuery } from '../state/url';
 
@@ -123,20 +123,7 @@ function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: 
 }
 
 function ZipButton({ owner, path, name }: { owner: ArtifactOwner; path: string; name: string }) {
-	const [busy, setBusy] = useState(false);
-	const run = async () => {
-		setBusy(true);
-		try {
-			await (await import('./run-zip')).downloadZip(owner, path, name);
-		} catch (problem) {
-			complain(problem);
-		}
-		setBusy(false);
-	};
-	/* the server packs a run's folders; it has no such endpoint for logged models */
-	if (!owner.model_id)
-		return <a class="btn small" data-server href={zipUrl(owner, path)} download={`${name}.zip`}><Icon name="download" />Download as zip</a>;
-	return <button type="button" class="btn small" disabled={busy} onClick={run}><Icon name="download" />Download as zip</button>;
+	return <a class="btn small" data-server href={zipUrl(owner, path)} download={`${name}.zip`}><Icon name="download" />Download as zip</a>;
 }
 
 function register(run: Run, owner: ArtifactOwner, path: string, model: LoggedModel | undefined): void {

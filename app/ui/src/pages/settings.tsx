@@ -13,6 +13,7 @@ interface Info {
 	mlflow_version?: string;
 	artifact_root: string;
 	artifacts_destination?: string;
+	database?: 'embedded' | 'external';
 	workers: number;
 }
 
@@ -39,6 +40,7 @@ export default function Settings() {
 							<tr><th>Speaks as MLflow</th><td>{info.data?.mlflow_version}</td></tr>
 							<tr><th>Artifact root</th><td>{info.data && <CopyLine text={info.data.artifact_root} label="artifact root" />}</td></tr>
 							{info.data?.artifacts_destination && <tr><th>Artifacts kept in</th><td><CopyLine text={info.data.artifacts_destination} label="artifacts destination" /></td></tr>}
+							{info.data?.database && <tr><th>Database</th><td>{info.data.database === 'embedded' ? 'Embedded: a PostgreSQL of its own in the data folder' : 'External PostgreSQL'}</td></tr>}
 							<tr><th>Workers</th><td>{info.data?.workers}</td></tr>
 						</tbody></table>
 					)}

@@ -1,14 +1,14 @@
 /* NumPy arrays: shape, type, range, the values, and a matrix as a picture. */
 
-import { unzipSync } from 'fflate';
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { viridis } from '../charts/palette';
 import { short } from '../charts/ticks';
 import { Bar, Cut, part, sizeWord, Status, useFile, type ViewerProps } from './frame';
 import { Pixels } from './image';
-import { offsetOf, readNpy, type NumpyArray } from './npy';
+import { offsetOf, type NumpyArray } from './npy';
 import Sheet, { type SheetData } from './sheet';
+import { work } from './tasks';
 
 const MAX = 8_000_000;
 const ZIP_MAX = 60_000_000;
@@ -21,20 +21,8 @@ export default function Numpy(props: ViewerProps): JSX.Element {
 	const [chosen, setChosen] = useState('');
 	const state = useFile(props, async (abort) => {
 		const p = await part(props.run, props.path, 0, zipped ? ZIP_MAX : MAX, abort);
-		if (!zipped)
-			return {
-				arrays: { '': readNpy(p.bytes) } as Record<string, NumpyArray | string>,
-				cut: p.whole ? '' : `First ${sizeWord(p.bytes.length)} of ${sizeWord(p.total)} read.`,
-			};
-		if (!p.whole) throw new Error(`The archive has ${sizeWord(p.total)}; up to ${sizeWord(ZIP_MAX)} are shown here.`);
-		const arrays: Record<string, NumpyArray | string> = {};
-		for (const [name, bytes] of Object.entries(unzipSync(p.bytes)))
-			try {
-				arrays[name.replace(/\.npy$/, '')] = readNpy(bytes);
-			} catch (error) {
-				arrays[name] = (error as Error).message;
-			}
-		return { arrays, cut: '' };
+		if (zipped && !p.whole) throw new Error(`The archive has ${sizeWord(p.total)}; up to ${sizeWord(ZIP_MAX)} are shown here.`);
+		return { arrays: await work('numpy', { bytes: p.bytes, zipped }, p.bytes.length, abort), cut: p.whole ? '' : `First ${sizeWord(p.bytes.length)} of ${sizeWord(p.total)} read.` };
 	});
 	if (!state.value) return <Status of={state} />;
 	const names = Object.keys(state.value.arrays);

@@ -1,9 +1,10 @@
-/* The same file of several runs side by side: images, tables, text. Folders are listed when opened. */
+/* The same file of several runs, or of their logged models of one name, side by side: images, tables, text. Folders are listed when opened. */
 
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { aborted, explain, get } from '../../api/client';
-import type { FileInfo } from '../../api/types';
+import { artifactList } from '../../api/artifacts';
+import type { ArtifactOwner, FileInfo, LoggedModel } from '../../api/types';
 import type { RunTable } from '../../charts/data';
 import { bytes } from '../../format';
 import { runColourVar } from '../../state/colour';
@@ -19,62 +20,99 @@ interface Entry {
 
 const LISTED = 50; /* runs asked for their list: one request each */
 const AT_ONCE = 6;
+const NOBODY: ArtifactOwner[] = [];
 
-async function list(run_ids: string[], path: string, abort: AbortSignal): Promise<Entry[]> {
+async function listRun(run_id: string, path: string, abort: AbortSignal): Promise<FileInfo[]> {
+	const out: FileInfo[] = [];
+	let page_token = '';
+	do {
+		const answer = await get<{ files?: FileInfo[]; next_page_token?: string }>('mlflow/artifacts/list', { run_id, path, page_token }, abort);
+		out.push(...(answer.files ?? []));
+		page_token = answer.next_page_token ?? '';
+	} while (page_token);
+	return out;
+}
+
+async function list(owners: ArtifactOwner[], path: string, abort: AbortSignal): Promise<Entry[]> {
 	const all = new Map<string, Entry>();
-	for (let i = 0; i < run_ids.length; i += AT_ONCE)
+	for (let i = 0; i < owners.length; i += AT_ONCE)
 		await Promise.all(
-			run_ids.slice(i, i + AT_ONCE).map(async (run_id) => {
-				let page_token = '';
-				do {
-					const answer = await get<{ files?: FileInfo[]; next_page_token?: string }>(
-						'mlflow/artifacts/list',
-						{ run_id, path, page_token },
-						abort,
-					);
-					for (const f of answer.files ?? []) {
-						const entry = all.get(f.path) ?? { path: f.path, is_dir: Boolean(f.is_dir), in: new Map() };
-						entry.in.set(run_id, Number(f.file_size ?? NaN));
-						all.set(f.path, entry);
-					}
-					page_token = answer.next_page_token ?? '';
-				} while (page_token);
+			owners.slice(i, i + AT_ONCE).map(async (owner) => {
+				for (const f of await (owner.model_id ? artifactList(owner, path, abort) : listRun(owner.run_id, path, abort))) {
+					const entry = all.get(f.path) ?? { path: f.path, is_dir: Boolean(f.is_dir), in: new Map() };
+					entry.in.set(owner.run_id, Number(f.file_size ?? NaN));
+					all.set(f.path, entry);
+				}
 			}),
 		);
 	return [...all.values()].sort((a, b) => Number(b.is_dir) - Number(a.is_dir) || (a.path < b.path ? -1 : 1));
 }
 
+/* Models that the runs logged, by name: the last one of each run. */
+async function modelsOf(runs: RunTable['runs'], abort: AbortSignal): Promise<Map<string, ArtifactOwner[]>> {
+	const asked = runs.flatMap((r) => (r.outputs?.model_outputs ?? []).map((m) => ({ run_id: r.info.run_id, model_id: m.model_id })));
+	const out = new Map<string, ArtifactOwner[]>();
+	for (let i = 0; i < asked.length; i += AT_ONCE) {
+		const found = await Promise.all(
+			asked.slice(i, i + AT_ONCE).map((o) =>
+				get<{ model: LoggedModel }>(`mlflow/logged-models/${o.model_id}`, {}, abort).then(
+					(a) => a.model.info.name || o.model_id,
+					(e) => { if (aborted(e)) throw e; },
+				),
+			),
+		);
+		found.forEach((name, k) => {
+			const owner = asked[i + k]!;
+			if (name) out.set(name, [...(out.get(name) ?? []).filter((o) => o.run_id !== owner.run_id), owner]);
+		});
+	}
+	return out;
+}
+
 export default function CompareArtifacts(props: { table: RunTable }): JSX.Element {
-	const ids = useMemo(() => props.table.runs.slice(0, LISTED).map((r) => r.info.run_id), [props.table]);
+	const listed = useMemo(() => props.table.runs.slice(0, LISTED), [props.table]);
+	const own = useMemo((): ArtifactOwner[] => listed.map((r) => ({ run_id: r.info.run_id })), [listed]);
+	const [models, setModels] = useState<ReadonlyMap<string, ArtifactOwner[]>>(new Map());
+	useEffect(() => {
+		const abort = new AbortController();
+		modelsOf(listed, abort.signal).then(setModels, () => undefined);
+		return () => abort.abort();
+	}, [listed]);
+	const model = query.value.get('model') ?? '';
+	const owners = model ? models.get(model) ?? NOBODY : own;
 	const [shown, setShown] = useState(12);
 	const chosen = query.value.get('file') ?? '';
 	const [entry, setEntry] = useState<Entry | null>(null);
 	/* A link to a file: find out which runs have it, by its folder's list. */
 	useEffect(() => {
-		if (!chosen || entry?.path === chosen) return;
+		if (!chosen || entry?.path === chosen || !owners.length) return;
 		const abort = new AbortController();
-		list(ids, chosen.includes('/') ? chosen.slice(0, chosen.lastIndexOf('/')) : '', abort.signal).then(
+		list(owners, chosen.includes('/') ? chosen.slice(0, chosen.lastIndexOf('/')) : '', abort.signal).then(
 			(all) => setEntry(all.find((e) => e.path === chosen) ?? { path: chosen, is_dir: false, in: new Map() }),
 			() => undefined,
 		);
 		return () => abort.abort();
-	}, [chosen, ids]);
+	}, [chosen, owners]);
 	const runs = entry && entry.path === chosen ? props.table.runs.filter((r) => entry.in.has(r.info.run_id)) : [];
 
 	return (
 		<div class="cmp-artifacts">
 			<nav class="cmp-files" aria-label="Files of these runs">
-				<Folder
-					path=""
-					ids={ids}
-					open
-					chosen={chosen}
-					choose={(e) => {
-						setEntry(e);
-						setShown(12);
-						setQuery({ file: e.path });
-					}}
-				/>
+				{[['', own] as const, ...models].map(([name, of]) => (
+					<section key={name}>
+						{models.size > 0 && <h3 class="small muted">{name ? `Model ${name}` : 'Runs'}</h3>}
+						<Folder
+							path=""
+							owners={of}
+							chosen={name === model ? chosen : ''}
+							choose={(e) => {
+								setEntry(e);
+								setShown(12);
+								setQuery({ file: e.path, model: name || null });
+							}}
+						/>
+					</section>
+				))}
 				{props.table.runs.length > LISTED && (
 					<p class="muted small">
 						Files of the first {LISTED} of {props.table.runs.length} runs
@@ -93,7 +131,7 @@ export default function CompareArtifacts(props: { table: RunTable }): JSX.Elemen
 									{r.info.run_name || r.info.run_id.slice(0, 8)}
 								</a>
 							</h3>
-							<Artifact run={{ run_id: r.info.run_id }} path={chosen} size={entry!.in.get(r.info.run_id)} />
+							<Artifact key={`${model} ${chosen}`} run={owners.find((o) => o.run_id === r.info.run_id) ?? { run_id: r.info.run_id }} path={chosen} size={entry!.in.get(r.info.run_id)} />
 						</section>
 					))}
 				</div>
@@ -107,14 +145,14 @@ export default function CompareArtifacts(props: { table: RunTable }): JSX.Elemen
 	);
 }
 
-function Folder(props: { path: string; ids: string[]; open?: boolean; chosen: string; choose: (e: Entry) => void }): JSX.Element {
+function Folder(props: { path: string; owners: ArtifactOwner[]; chosen: string; choose: (e: Entry) => void }): JSX.Element {
 	const [entries, setEntries] = useState<Entry[] | null>(null);
 	const [error, setError] = useState('');
 	useEffect(() => {
 		const abort = new AbortController();
-		list(props.ids, props.path, abort.signal).then(setEntries, (e) => !aborted(e) && setError(explain(e)));
+		list(props.owners, props.path, abort.signal).then(setEntries, (e) => !aborted(e) && setError(explain(e)));
 		return () => abort.abort();
-	}, [props.ids, props.path]);
+	}, [props.owners, props.path]);
 	if (error)
 		return (
 			<p class="notice bad" role="alert">
@@ -144,7 +182,7 @@ function Folder(props: { path: string; ids: string[]; open?: boolean; chosen: st
 						>
 							<span class="clip">{e.path.slice(e.path.lastIndexOf('/') + 1)}</span>
 							<span class="muted small">
-								{props.ids.length > 1 ? `${e.in.size} of ${props.ids.length}` : bytes([...e.in.values()][0] ?? NaN)}
+								{props.owners.length > 1 ? `${e.in.size} of ${props.owners.length}` : bytes([...e.in.values()][0] ?? NaN)}
 							</span>
 						</button>
 					)}
@@ -154,7 +192,7 @@ function Folder(props: { path: string; ids: string[]; open?: boolean; chosen: st
 	);
 }
 
-function Branch(props: { entry: Entry; ids: string[]; chosen: string; choose: (e: Entry) => void }): JSX.Element {
+function Branch(props: { entry: Entry; owners: ArtifactOwner[]; chosen: string; choose: (e: Entry) => void }): JSX.Element {
 	const [open, setOpen] = useState(props.chosen.startsWith(`${props.entry.path}/`));
 	return (
 		<>
@@ -163,7 +201,7 @@ function Branch(props: { entry: Entry; ids: string[]; chosen: string; choose: (e
 					{open ? '▾' : '▸'} {props.entry.path.slice(props.entry.path.lastIndexOf('/') + 1)}/
 				</span>
 			</button>
-			{open && <Folder path={props.entry.path} ids={props.ids} chosen={props.chosen} choose={props.choose} />}
+			{open && <Folder path={props.entry.path} owners={props.owners} chosen={props.chosen} choose={props.choose} />}
 		</>
 	);
 }
