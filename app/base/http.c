@@ -733,6 +733,8 @@ head_read(struct conn *c, struct work *w)
 	mark = text_find(url, '?');
 	r->path = mark > 0 ? (struct text){ url.s, mark } : TEXT("/");
 	r->query = mark < url.n ? text_skip(url, mark + 1) : TEXT("");
+	if ((c->parser.flags & F_CHUNKED) == 0 && c->parser.content_length > INT64_MAX)
+		return "The body's length is out of range.";
 	r->content_length = (c->parser.flags & F_CHUNKED) != 0 ? -1 : (int64_t)c->parser.content_length;
 	return NULL;
 }

@@ -153,6 +153,7 @@ failure(int e, const char **why)
 	case ENOTDIR:
 	case ELOOP:
 	case EXDEV:
+	case ENXIO: /* a socket or pipe that somebody put there */
 		*why = "no such file";
 		return STORE_MISSING;
 	case EACCES:

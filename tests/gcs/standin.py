@@ -6,7 +6,7 @@ headers that are not signed, a signature beside an Authorization header, parts t
 needed, and plays the token endpoint, IAM (signBlob, generateAccessToken), the token exchange and the metadata server. Under /_ it can be told to fail, to let time pass,
 and what it has seen:
 
-    POST /_fault {"n":1,"method":"PUT","match":"partNumber=2","status":503}   or "drop", "drop_after":bytes, "lost", "short":bytes, "ignore_range", "corrupt", "delay":seconds
+    POST /_fault {"n":1,"method":"PUT","match":"partNumber=2","status":503}   or "drop", "drop_after":bytes, "lost", "short":bytes, "ignore_range", "corrupt", "delay":seconds, "body":base64
     POST /_clock {"add":3600}      POST /_role {"permissions":[...]}      POST /_config {"min_part":1024}      POST /_reset
     GET /_stats (bytes by signature and by token)      GET /_log (lines without queries)      GET /_objects
 """
@@ -199,7 +199,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.control(path)
             else:
                 self.take_fault()
-                self.route(path)
+                if not self.answered:
+                    self.route(path)
         except Refused as r:
             with self.state.lock:
                 self.state.stats["refused"] += 1
@@ -235,6 +236,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(f["delay"])
         if f.get("drop"):
             raise Drop()
+        if "body" in f:
+            return self.answer(200, base64.b64decode(f["body"]), "application/xml")
         if "status" in f:
             if f.get("early"):
                 self.close_connection = True
