@@ -1,15 +1,29 @@
 -- The best finished run of each experiment by the last value of one metric; change rmse to yours.
-with best as materialized (
-       select distinct on (experiment_id) run_id
+with good as materialized (
+       select experiment_id
+            , run_id
             , last
+            , run_started_at
+            , case direction when 'min' then last else - last end as cost
          from report.metrics
         where key = 'rmse'
           and last <> 'NaN'
           and status = 'FINISHED'
           and not deleted
-        order by experiment_id
-            , case direction when 'min' then last else - last end
-            , run_started_at
+     )
+, lowest as (
+       select experiment_id
+            , min(cost) as cost
+         from good
+        group by experiment_id
+     )
+, best as (
+       select distinct on (g.experiment_id) g.run_id
+            , g.last
+         from good g
+         join lowest l on l.experiment_id = g.experiment_id and l.cost = g.cost
+        order by g.experiment_id
+            , g.run_started_at
      )
 select r.experiment
      , r.run_name
