@@ -1,4 +1,4 @@
-"""The package in a Debian 12 root without systemd: installed, run by hand as the unit would, upgraded, removed, purged. The tests build on each other, in order."""
+"""The package in a Debian 12 or Ubuntu root without systemd: installed, run by hand as the unit would, upgraded, removed, purged. The tests build on each other, in order."""
 import os
 import re
 import socket
@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BINARY, ROOT, run
+from conftest import ROOT, run
 
 PORT = 7710
 
@@ -83,9 +83,8 @@ def runs_of_check():
         return len(re.findall(rb'"run_name": *"check"', answer.read()))
 
 
-def test_the_package_is_the_same_twice(packages, tmp_path):
-    again = run(ROOT / "deploy/deb/build", "--binary", BINARY, "--conf", ROOT / "conf/tallyd.conf", "--version", "0.0.1", "--out", tmp_path).stdout.strip()
-    assert open(again, "rb").read() == packages[0].read_bytes()
+def test_the_package_is_the_same_twice(pack, packages, tmp_path):
+    assert pack("0.0.1", tmp_path).read_bytes() == packages[0].read_bytes()
 
 
 def test_install_makes_user_folders_and_pages(debian, packages):
@@ -104,6 +103,8 @@ def test_install_makes_user_folders_and_pages(debian, packages):
 
 
 def test_the_unit_is_hardened(debian):
+    if debian.release == "jammy":
+        pytest.skip("its systemd cannot look at a unit offline")
     done = debian.in_root("systemd-analyze", "security", "--offline=yes", "--threshold=15", "/lib/systemd/system/tallyd.service", check=False)
     assert done.returncode == 0, done.stdout
     level = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout).group(1))
