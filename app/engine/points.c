@@ -54,15 +54,22 @@ points_prepare(void)
 bool
 points_pending(void)
 {
-	return atomic_load(&shared->applied) < atomic_load(&shared->logged);
+	return points_moving() > 0;
+}
+
+uint64_t
+points_moving(void)
+{
+	uint64_t applied = atomic_load(&shared->applied);
+	uint64_t logged = atomic_load(&shared->logged);
+
+	return logged > applied ? logged - applied : 0;
 }
 
 bool
 points_behind(void)
 {
-	uint64_t applied = atomic_load(&shared->applied);
-
-	return atomic_load(&shared->logged) > applied + BEHIND;
+	return points_moving() > BEHIND;
 }
 
 /* ---- vacuum: dead rows are looked at by each move until it is done ---- */

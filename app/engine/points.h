@@ -18,6 +18,8 @@ void points_stop(void);
 void points_logged(size_t n);
 /* Are there logged points that were not moved? */
 bool points_pending(void);
+/* How many, about. */
+uint64_t points_moving(void);
 /* Are there so many that writers should wait? */
 bool points_behind(void);
 

@@ -1,5 +1,6 @@
 """Points on their way from metric_log into metrics and latest_metrics: no reader sees less than was answered, nothing is lost or doubled, whatever ends in between."""
 
+import re
 import signal
 import threading
 
@@ -68,6 +69,8 @@ def test_a_server_that_is_killed_leaves_them_to_the_next(database, start_tallyd)
     for first in range(0, 100, 20):
         client.batch(run, metrics=[("m", k, k, k) for k in range(first, first + 20)])
     assert one(cursor, "select count(*) from metrics") == 0
+    moving = re.search(r"^tallyd_metric_points_moving (\d+)", harness.request("GET", server.url + "/metrics").body.decode(), re.M)
+    assert int(moving.group(1)) >= 100
     server.stop(signal.SIGKILL)
     holder.close()
     assert one(cursor, "select count(*) from metric_log") > 0
