@@ -17,6 +17,7 @@ struct artifact {
 	enum next (*then)(struct artifact *, enum store_result);
 	/* sending */
 	bool streaming;
+	bool moved; /* replaced between our look and our read of a part of it */
 	bool view;   /* for a page: through the server as long as it is small */
 	bool framed; /* ?view=1: shown in a frame of our page rather than saved */
 	struct store_stat stat;

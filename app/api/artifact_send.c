@@ -250,6 +250,10 @@ stream_head(struct store_op *op)
 
 	if (a->call->http == NULL)
 		return;
+	/* The client puts parts together by the ETag it was told: one of another version must not come under it. */
+	a->moved = a->status == 206 && op->stat.generation != a->stat.generation;
+	if (a->moved)
+		return;
 	a->streaming = true;
 	/* The object may have been replaced since it was looked at: its own head counts. */
 	if (a->status == 200) {
@@ -264,6 +268,8 @@ stream_data(struct store_op *op, const void *bytes, size_t n)
 {
 	struct artifact *a = op->user;
 
+	if (a->moved)
+		return true;
 	stats_artifact(0, n);
 	return a->call->http == NULL || http_reply_write(a->call->http, bytes, n);
 }
@@ -271,6 +277,8 @@ stream_data(struct store_op *op, const void *bytes, size_t n)
 static enum next
 stream_over(struct artifact *a, enum store_result result)
 {
+	if (a->moved)
+		return call_fail(a->call, TEMPORARILY_UNAVAILABLE, "The file was replaced while it was read. Ask again.");
 	if (!a->streaming)
 		return artifact_failed(a, result);
 	if (a->call->http != NULL) {

@@ -461,6 +461,25 @@ def test_broken_download_is_read_on(in_bucket, fresh):
     assert requests.get(in_bucket.url + "/get-artifact", params={"run_id": run["run_id"], "path": "f"}, timeout=30).content == data
 
 
+def test_parts_of_two_versions_are_not_mixed(in_bucket, fresh):
+    run, root = new_run(in_bucket)
+    put(in_bucket, root + "/f", b"old" * 100)
+    got = []
+
+    def ask():
+        got.append(requests.get(in_bucket.url + "/get-artifact", params={"run_id": run["run_id"], "path": "f"}, headers={"Range": "bytes=3-8"}, timeout=30))
+
+    fresh.tell("/_fault", n=1, method="GET", match="/team/" + root, delay=2)
+    reader = threading.Thread(target=ask)
+    reader.start()
+    assert harness.await_true(lambda: not [f for f in fresh.state.faults if f["n"] > 0], 10)
+    fresh.state.put_bytes("bucket", "team/%s/f" % root, b"new" * 100)
+    reader.join(30)
+    assert got[0].status_code == 503 and got[0].headers["Retry-After"]
+    ask()
+    assert got[1].status_code == 206 and got[1].content == b"newnew"
+
+
 def test_viewer_and_creator_may_log_the_same_bytes_twice_and_are_told_what_is_missing(in_bucket, fresh):
     _, root = new_run(in_bucket)
     fresh.tell("/_role", permissions=VIEWER_CREATOR)
