@@ -12,6 +12,7 @@ enum {
 	READS_IN_FLIGHT = 64,      /* on a lane; more wait, so that a lane that comes free can take them */
 	READ_STUCK_MS = 20,        /* a lane whose first read is older is taken only if all are */
 	BATCH_OPS = 4096,
+	GATHER_OPS = 8,            /* answered together, from which on the next batch waits for theirs */
 	FURTHER_LANE_OPS = 256,
 	FURTHER_LANE_MS = 10,
 	BATCH_BYTES = 8 << 20,
@@ -58,6 +59,8 @@ static struct {
 	uint8_t key_lane[KEYS];
 	char *channel;
 	void (*notified)(struct text, bool);
+	size_t gather; /* a batch has just ended: the next one waits for so many ops, until then */
+	int64_t gather_ms;
 	struct db_stats stats;
 	bool started;
 } db;
@@ -450,6 +453,12 @@ static bool
 wait_for_lane(int busy)
 {
 	int64_t waited_ms = loop_now_ms() - db.writes.first->since_ms;
+	/* Those who were just answered tend to ask again at once: they are waited for, a millisecond at most. */
+	if (busy == 0 && db.writes.n < db.gather && loop_now_ms() <= db.gather_ms) {
+		if (db.late == NULL)
+			db.late = loop_after(1, late_pump, NULL);
+		return true;
+	}
 	if (busy == 0 || db.writes.n >= FURTHER_LANE_OPS || waited_ms >= FURTHER_LANE_MS)
 		return false;
 	if (db.late == NULL)
@@ -622,6 +631,8 @@ void
 flight_synced(struct lane *lane, struct batch *batch)
 {
 	if (batch != NULL) {
+		db.gather = batch->n >= GATHER_OPS ? (batch->n + db.writes.n) * 3 / 4 : 0;
+		db.gather_ms = loop_now_ms() + 1;
 		keys_release(batch);
 		if (batch->error != NULL)
 			batch_failed(lane, batch);
