@@ -54,6 +54,7 @@ static struct {
 	struct lane *listener;
 	struct queue reads, writes;
 	struct loop_timer *pump, *late, *sweep;
+	int64_t late_ms;
 	struct flight *spare;
 	uint16_t key_count[KEYS];
 	uint8_t key_lane[KEYS];
@@ -447,6 +448,18 @@ late_pump(void *unused)
 	pump_later();
 }
 
+static void
+pump_in(int64_t ms)
+{
+	int64_t at_ms = loop_now_ms() + ms;
+	if (db.late != NULL && db.late_ms <= at_ms)
+		return;
+	if (db.late != NULL)
+		loop_cancel(db.late);
+	db.late = loop_after(ms, late_pump, NULL);
+	db.late_ms = at_ms;
+}
+
 /* A batch costs mostly its commit: what waits behind the one in flight goes together as the next. A further lane is for a long queue, or for when the batch in flight takes long (a lock, a slow
  * disk). */
 static bool
@@ -455,14 +468,12 @@ wait_for_lane(int busy)
 	int64_t waited_ms = loop_now_ms() - db.writes.first->since_ms;
 	/* Those who were just answered tend to ask again at once: they are waited for, a millisecond at most. */
 	if (busy == 0 && db.writes.n < db.gather && loop_now_ms() <= db.gather_ms) {
-		if (db.late == NULL)
-			db.late = loop_after(1, late_pump, NULL);
+		pump_in(1);
 		return true;
 	}
 	if (busy == 0 || db.writes.n >= FURTHER_LANE_OPS || waited_ms >= FURTHER_LANE_MS)
 		return false;
-	if (db.late == NULL)
-		db.late = loop_after(FURTHER_LANE_MS - waited_ms, late_pump, NULL);
+	pump_in(FURTHER_LANE_MS - waited_ms);
 	return true;
 }
 
