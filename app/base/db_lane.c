@@ -419,7 +419,12 @@ lane_result(struct lane *lane, PGresult *result)
 		return;
 	}
 	if (synced) {
-		PRECOND(flight->kind == FLIGHT_SYNC);
+		/* Where done() sent something on this lane, libpq leaves out the NULL that ends a result. */
+		if (flight->answered) {
+			flight_pop(lane);
+			flight = lane->first;
+		}
+		PRECOND(flight != NULL && flight->kind == FLIGHT_SYNC);
 		struct batch *batch = flight->batch;
 		PQclear(result);
 		flight_pop(lane);
