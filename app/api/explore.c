@@ -30,6 +30,7 @@ static const struct field keys_fields[] = {
 	{ .name = "kind", .type = F_ENUM, .words = kinds, .fallback = 0, .has_fallback = true },
 	{ .name = "q", .type = F_TEXT },
 	{ .name = "after", .type = F_TEXT },
+	{ .name = "plain", .type = F_BOOL, .fallback = 0, .has_fallback = true },
 	{ .name = "max_results", .type = F_INT, .fallback = 200, .has_fallback = true },
 	FIELDS_END,
 };
@@ -238,7 +239,7 @@ static enum next
 keys_list(struct call *call)
 {
 	static const struct db_statement *const statements[3] = { SQL_metric_keys, SQL_param_keys, SQL_tag_keys };
-	struct db_param *p = arena_array(call->arena, 4, sizeof(*p));
+	struct db_param *p = arena_array(call->arena, 5, sizeof(*p));
 	int64_t most = call_int(call, "max_results");
 
 	if (!experiments_param(call, call_value(call, "experiment_id"), &p[0]))
@@ -246,7 +247,8 @@ keys_list(struct call *call)
 	p[1] = db_p_text(call->arena, call_given(call, "q") ? call_text(call, "q") : TEXT(""));
 	p[2] = db_p_int8(call->arena, most < 0 || most > 20000 ? 20000 : most);
 	p[3] = db_p_text(call->arena, call_given(call, "after") ? call_text(call, "after") : TEXT(""));
-	return call_read(call, statements[call_int(call, "kind")], p, 4, wire_result);
+	p[4] = db_p_bool(call->arena, call_int(call, "plain") != 0);
+	return call_read(call, statements[call_int(call, "kind")], p, 5, wire_result);
 }
 
 /* ---- groups ---- */

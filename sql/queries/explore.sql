@@ -39,7 +39,7 @@ select s.run, s.kind, s.key_id, case s.kind when 7 then least(h.least, c.least) 
  where coalesce(h.least, c.least) is not null;
 
 -- name: metric_keys
--- Names in use in experiments $1, holding $2 (any case), at most $3, after $4. A search begins at the names that hold it, each looked up in the index. Else it is one step of the index for each key; after 1,000 of
+-- Names in use in experiments $1, holding $2 (any case), at most $3, after $4; $5: only those that do not number things (layer/12/norm, fold_3). A search begins at the names that hold it, each looked up in the index. Else it is one step of the index for each key; after 1,000 of
 -- them a short list goes on by the names in their order and stops when it is full: total is then a least, and `more` says so. Where names are far more than one experiment can use, every step is taken.
 with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
 , k(experiment_id, key_id) as (
@@ -52,11 +52,11 @@ with recursive how as materialized (select c.reltuples > 200000 as vast, $2::tex
 , few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
 , many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
 , n as (
-    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]')
      union
     (
     select f.key
-      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+      from (select keys.id, keys.key from keys where keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]') and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
      where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
        and (select true from unnest($1::bigint[]) as e(id) where (select true from latest_metrics l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
      limit (select case when m.yes then $3::bigint end from many m)
@@ -78,11 +78,11 @@ with recursive how as materialized (select c.reltuples > 200000 as vast, $2::tex
 , few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
 , many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
 , n as (
-    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]')
      union
     (
     select f.key
-      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+      from (select keys.id, keys.key from keys where keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]') and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
      where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
        and (select true from unnest($1::bigint[]) as e(id) where (select true from params l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
      limit (select case when m.yes then $3::bigint end from many m)
@@ -104,11 +104,11 @@ with recursive how as materialized (select c.reltuples > 200000 as vast, $2::tex
 , few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
 , many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
 , n as (
-    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text
+    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]')
      union
     (
     select f.key
-      from (select keys.id, keys.key from keys where keys.key > $4::text and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
+      from (select keys.id, keys.key from keys where keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]') and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
      where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
        and (select true from unnest($1::bigint[]) as e(id) where (select true from tags l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
      limit (select case when m.yes then $3::bigint end from many m)

@@ -95,10 +95,13 @@ def test_names_in_use(made, tallyd):
     wanted = [f"{prefix}/{i:04}" for i in range(KEYS)]
     short = ask(max_results=20)
     assert short["keys"] == wanted[:20] and short["total"] == 1001 and short["more"] is True
+    client.batch(run, metrics=[("zeta", 1, 1, 0), ("zeta/f1", 1, 1, 0), ("zeta_2", 1, 1, 0)])
+    assert ask(plain="true", q="", max_results=20)["keys"] == ["zeta", "zeta/f1"]
+    wanted += ["zeta", "zeta/f1", "zeta_2"]
     whole = ask(max_results=20000)
-    assert whole["keys"] == wanted and whole["total"] == KEYS and "more" not in whole
+    assert whole["keys"] == wanted and whole["total"] == KEYS + 3 and "more" not in whole
     assert ask(max_results=20, after=wanted[19])["keys"] == wanted[20:40]
-    assert ask(max_results=20, after=wanted[-1]).get("keys") is None
+    assert ask(max_results=20, after="zzz").get("keys") is None
     found = ask(q=f"{prefix.upper()}/014", max_results=5)
     assert found["keys"] == wanted[140:145] and found["total"] == 10
     assert ask(q="no such key")["total"] == 0

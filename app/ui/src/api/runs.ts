@@ -219,6 +219,10 @@ function merged(old: RunRow, fresh: RunRow): RunRow {
 	return { ...old, ...fresh, min: { ...old.min, ...fresh.min }, max: { ...old.max, ...fresh.max }, metrics: { ...old.metrics, ...fresh.metrics }, params: { ...old.params, ...fresh.params }, tags: { ...old.tags, ...fresh.tags } };
 }
 
+/* Names that do not number things (layer/12/norm), which are what a table of very many shows first. */
+export const plainKeysOf = (experiment_id: string[], kind: 'metrics' | 'params' | 'tags', max_results: number, abort?: AbortSignal) =>
+	get<{ keys?: string[] }>('tallyd/keys', { experiment_id, kind, plain: 'true', max_results }, abort).then((a) => a.keys ?? []);
+
 export const keysOf = (experiment_id: string[], kind: 'metrics' | 'params' | 'tags', q = '', max_results = 200, abort?: AbortSignal, after = '') =>
 	get<{ keys?: string[]; total?: number; more?: boolean }>('tallyd/keys', { experiment_id, kind, q, max_results, after }, abort).then((a) => ({ keys: a.keys ?? [], total: a.total ?? a.keys?.length ?? 0, more: !!a.more }));
 

@@ -8,7 +8,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, get, post, root, send } from '../api/client';
 import { experimentDelete, experimentGet, experimentRename } from '../api/experiments';
 import { onChange } from '../api/live';
-import { countRuns, fetchRows, keysOf, RunSource, type Question } from '../api/runs';
+import { countRuns, fetchRows, keysOf, plainKeysOf, RunSource, type Question } from '../api/runs';
 import type { RunGroup, RunRow, View } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
 import { Code, copy, CopyLine } from '../components/copy';
@@ -83,7 +83,11 @@ export default function Runs({ parts }: PageProps) {
 	const charts = onlyCharts || (param('charts', narrow || innerWidth < 1000 ? '0' : '1').value === '1');
 
 	const experiments = useLoad((abort) => Promise.all(ids.map((id) => experimentGet(id, abort))), [ids]);
-	const keys = useLoad((abort) => Promise.all([keysOf(ids, 'metrics', '', 200, abort), keysOf(ids, 'params', '', 200, abort)]), [ids]);
+	const keys = useLoad(async (abort) => {
+		const [metrics, params] = await Promise.all([keysOf(ids, 'metrics', '', 200, abort), keysOf(ids, 'params', '', 200, abort)]);
+		const plain = metrics.total > metrics.keys.length ? await plainKeysOf(ids, 'metrics', 200, abort) : [];
+		return [{ ...metrics, keys: [...plain, ...metrics.keys.filter((k) => !plain.includes(k))] }, params] as const;
+	}, [ids]);
 	/* "metrics.*" in cols means every metric; the list is read only then */
 	const stars = cols.value.filter((id) => id.endsWith('.*')).join();
 	const all = useLoad(async (abort) => (stars ? Object.fromEntries(await Promise.all(stars.split(',').map(async (id) => [id, (await keysOf(ids, id.slice(0, -2) as 'metrics', '', EVERY, abort)).keys.map((k) => id.slice(0, -1) + k)] as const))) : {}), [ids, stars]);
@@ -502,7 +506,7 @@ export default function Runs({ parts }: PageProps) {
 				</div>
 				<div class="r-line">
 					<QueryBox value={q.value} experimentIds={ids} error={filterError} onApply={(text) => { q.value = text; }} />
-					<Menu label={<>Columns <span class="muted">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}${keys.data[0].more || keys.data[1].more ? '+' : ''}` : ''}</span></>} panelName="Columns" panel right={!narrow}>
+					<Menu label={<>Columns <span class="muted hide-narrow">{shownColumns.length}{keys.data ? ` of ${count(keys.data[0].total + keys.data[1].total + PLAIN.length)}${keys.data[0].more || keys.data[1].more ? '+' : ''}` : ''}</span></>} panelName="Columns" panel right={!narrow}>
 						{() => <Chooser experimentIds={ids} shown={chosen} onShow={showColumns} onReset={() => setQuery({ cols: null, pin: null })} />}
 					</Menu>
 					<Menu label={group.value.length ? <>Group <span class="muted">{group.value.map((g) => split(g)[1]).join(', ')}</span></> : 'Group'} class={`btn${group.value.length ? ' on' : ''}`} panelName="Group runs" panel right={!narrow}>
