@@ -122,13 +122,18 @@ begin
        where g.runs[u.request] <> 0
        order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end)
     )
-  , h as (insert into metrics (run, key_id, step, timestamp, value) select p.run, p.key_id, p.step, p.timestamp, p.value from p on conflict do nothing)
   , r as materialized (
       select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 as deleted
         from (select distinct p.run from p) p
         join runs r on r.id = p.run
     )
-  , s as (insert into unsettled (run, experiment_id) select r.id, r.experiment_id from r order by r.id on conflict do nothing)
+  , s as (insert into unsettled (run, experiment_id) select r.id, r.experiment_id from r order by r.id on conflict do nothing returning run)
+  , h as (
+      insert into metrics (run, key_id, step, timestamp, value)
+      select p.run, p.key_id, p.step, p.timestamp, p.value from p where (select count(*) from s) >= 0
+          on conflict do nothing
+      returning 1
+    )
   , n as (
       insert into latest_metrics as l (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
       select p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
@@ -139,6 +144,7 @@ begin
              ) p
         join r on r.id = p.run
        where p.newest
+         and (select count(*) from h) >= 0
        order by p.run, p.key_id
           on conflict (run, key_id) do update
          set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp

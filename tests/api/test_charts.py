@@ -5,7 +5,7 @@ import random
 
 import harness
 import pytest
-from rest import sql, unique
+from rest import sql, together, unique
 
 AXES = ("step", "time", "relative")
 BASE = 1_700_000_000_000
@@ -171,7 +171,7 @@ def test_buckets_hold_each_point_once(client, tallyd, key, shape, state):
     r = random.Random(f"{shape.__name__} {state.__name__}")
     client.post("runs/log-metric", {"run_id": client.run(), "key": key, "value": 1, "timestamp": 1})
     key_id = sql(tallyd.database, "select id from keys where key = %s", key)[0][0]
-    for n in (60, 700, 13000):
+    for n in (60, 700, 9000):
         run = client.run()
         number_of_run = sql(tallyd.database, "select id from runs where run_id = %s", run)[0][0]
         points = distinct(shape(r, n))
@@ -183,3 +183,42 @@ def test_buckets_hold_each_point_once(client, tallyd, key, shape, state):
             check_chart(client, run, key, points, axis, r.choice((2, 9, 100)), r.choice((start, None)), r.choice((end, end + 0.5)))
         history = client.history(run, key)
         assert len(history) == len(points) and {p[:2] for p in history} == {p[:2] for p in points}
+
+
+def test_sealing_of_a_live_series_loses_nothing(client, tallyd):
+    """Writers, repeats, a sealer and readers at once: what was answered is read, each point once."""
+    run, key = client.run(), unique("live")
+    client.post("runs/log-metric", {"run_id": run, "key": key, "value": 0, "timestamp": 0, "step": 0})
+    series = sql(tallyd.database, "select r.id, k.id from runs r, keys k where r.run_id = %s and k.key = %s", run, key)[0]
+    answered = []
+    ends = []
+
+    def write(w):
+        try:
+            for i in range(10):
+                points = [(key, s * 0.5, s, s) for s in range(1000 * i + 250 * w + 1, 1000 * i + 250 * w + 251)]
+                client.batch(run, points)
+                answered.append(len(points))
+                if i % 3 == 0:
+                    client.batch(run, points[:100])
+        finally:
+            ends.append(w)
+
+    def seal(_):
+        while len(ends) < 4:
+            sql(tallyd.database, "insert into seal_soon (run, key_id) values (%s, %s) on conflict do nothing", *series)
+            lock = "select pg_advisory_xact_lock(seal_lock(%s)); "
+            sql(tallyd.database, lock + "select sealed from seal_some(%s, %s, 300, -9223372036854775808)", series[0], *series)
+            sql(tallyd.database, lock + "select seal_order(%s, %s, true)", series[0], *series)
+
+    def read(_):
+        while len(ends) < 4:
+            known = sum(answered)
+            history = client.history(run, key)
+            assert known <= len(history) - 1 and len(set(history)) == len(history)
+
+    together(6, lambda i: write(i) if i < 4 else seal(i) if i == 4 else read(i))
+    assert sorted(client.history(run, key)) == [(0, 0, 0.0)] + [(s, s, s * 0.5) for s in range(1, 10001)]
+    settled(tallyd.database, *series)
+    assert sql(tallyd.database, "select sum(points) from metric_chunks where run = %s", series[0])[0][0] == 10001
+    check_chart(client, run, key, [(0, 0, 0.0)] + [(s, s, s * 0.5) for s in range(1, 10001)], "step", 20)
