@@ -14,7 +14,11 @@ sys.path.insert(0, str(HERE.parents[1] / "lib"))
 
 import harness  # noqa: E402
 
-TOOLS = {"export_import": ["mlflow>=3,<4", "mlflow-export-import", "tabulate"]}
+TOOLS = {
+    "export_import": ["mlflow>=3,<4", "mlflow-export-import", "tabulate"],
+    "keras_logger": ["mlflow>=3,<4", "keras", "jax[cpu]"],
+    "lightning_logger": ["mlflow>=3,<4", "lightning", "torch"],
+}
 
 
 def environment(name, packages):
