@@ -31,7 +31,7 @@
 
 #define DRAIN_MS 25000
 #define CONNECTIONS_MOST 16384
-#define FILES_BESIDE 256     /* descriptors of a worker that are no client's */
+#define FILES_BESIDE 1280    /* descriptors of a worker that are no client's: most of them the bucket's */
 #define CRASHES_MOST 20      /* starts of workers within CRASH_WINDOW_MS, beyond which the server gives up */
 #define CRASH_WINDOW_MS 10000
 

@@ -13,7 +13,8 @@
 /* What a streamed upload may hold here; with curl's own buffers a transfer stays under 512 KiB. */
 #define GIVE_MOST ((size_t)256 * 1024)
 #define CURL_BUFFER 65536L
-#define HOST_CONNECTIONS 64L
+/* Each upload and download that passes through has one as long as its client takes: too few, and some slow clients would hold up all others. */
+#define HOST_CONNECTIONS 1024L
 #define KEPT_CONNECTIONS 32L
 #define COLLECT_MOST ((size_t)4 * 1024 * 1024)
 #define HEADERS_MOST ((size_t)64 * 1024)
