@@ -111,9 +111,14 @@ version_number_valid(struct call *call)
 {
 	struct text version = call_text(call, "version");
 	int64_t number;
+	size_t digits = 0;
 
 	if (text_int(version, &number))
 		return true;
+	while (digits < version.n && version.s[digits] >= '0' && version.s[digits] <= '9')
+		digits++;
+	if (digits > 0 && digits == version.n)
+		return call_refuse(call, RESOURCE_DOES_NOT_EXIST, "Model Version (name=%.*s, version=%.*s) not found", TEXT_ARG(call_text(call, "name")), TEXT_ARG(version));
 	return call_refuse(call, INVALID_PARAMETER_VALUE, "Parameter 'version' must be an integer, got '%.*s'.", TEXT_ARG(version));
 }
 

@@ -27,6 +27,11 @@ static const struct field one_fields[] = {
 	{ .name = "version", .type = F_TEXT, .required = true },
 	FIELDS_END,
 };
+static const struct field uri_fields[] = {
+	{ .name = "name", .type = F_TEXT, .required = true, .absent = "Missing value for required parameter 'name'." },
+	{ .name = "version", .type = F_TEXT, .required = true, .absent = "Parameter 'version' must be an integer, got ''." },
+	FIELDS_END,
+};
 static const struct field update_fields[] = {
 	{ .name = "name", .type = F_TEXT, .required = true },
 	{ .name = "version", .type = F_TEXT, .required = true },
@@ -77,7 +82,13 @@ struct source {
 static bool
 source_invalid(struct call *call, const struct source *s, const char *field)
 {
-	return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. To use this source, the %s request parameter has to be specified and the source has to belong to it.", TEXT_ARG(s->given), field);
+	return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. The %s request parameter must identify the resource that contains the source.", TEXT_ARG(s->given), field);
+}
+
+static bool
+version_mismatch(struct call *call, const struct source *s)
+{
+	return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. The run_id and model_id request parameters must match the referenced model version.", TEXT_ARG(s->given));
 }
 
 /* The same path or below it. */
@@ -109,6 +120,8 @@ models_uri(struct call *call, struct source *s)
 		rest = text_skip(rest, 1);
 	slash = text_find(rest, '/');
 	at = text_find(rest, '@');
+	if (slash < rest.n && slash + 1 < rest.n && text_find(text_skip(rest, slash + 1), '/') < rest.n - slash - 1)
+		return source_invalid(call, s, "model_id");
 	if (slash < rest.n && slash + 1 < rest.n) {
 		s->other_name = (struct text){ rest.s, slash };
 		s->other_version = text_skip(rest, slash + 1);
@@ -159,12 +172,12 @@ source_resolve(struct call *call, struct source *s, const PGresult *r)
 		s->location = text_copy(call->arena, db_text(r, 0, 4));
 		if (!db_null(r, 0, 5) && db_text(r, 0, 5).n > 0) {
 			if (s->run_id.n > 0 && !text_eq(s->run_id, db_text(r, 0, 5)))
-				return source_invalid(call, s, "run_id");
+				return version_mismatch(call, s);
 			s->run_id = text_copy(call->arena, db_text(r, 0, 5));
 		}
 		if (!db_null(r, 0, 6) && db_text(r, 0, 6).n > 0) {
 			if (s->model_id.n > 0 && !text_eq(s->model_id, db_text(r, 0, 6)))
-				return source_invalid(call, s, "model_id");
+				return version_mismatch(call, s);
 			s->model_id = text_copy(call->arena, db_text(r, 0, 6));
 		}
 		return true;
@@ -173,7 +186,7 @@ source_resolve(struct call *call, struct source *s, const PGresult *r)
 		if (s->model_id.n > 0 && within(s->given, model_uri))
 			return true;
 		if (s->model_id.n == 0 && s->run_id.n > 0 && run_uri.s == NULL)
-			return call_refuse(call, INVALID_PARAMETER_VALUE, "Run with id=%.*s not found", TEXT_ARG(s->run_id));
+			return source_invalid(call, s, "run_id");
 		if (s->model_id.n == 0 && s->run_id.n > 0 && within(s->given, run_uri))
 			return true;
 		return source_invalid(call, s, s->model_id.n > 0 ? "model_id" : "run_id");
@@ -239,15 +252,15 @@ create(struct call *call)
 
 		if (colon == s->given.n || colon < 2 || text_starts(s->given, "file:") || s->given.s[0] == '/')
 			return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. To use a local path as a model version source, the run_id request parameter has to be specified and the local path has to be contained within the artifact directory of the run specified by the run_id.", TEXT_ARG(s->given));
+		if (memmem(s->given.s, s->given.n, "..", 2) != NULL || memmem(s->given.s, s->given.n, "%", 1) != NULL || text_find(s->given, '#') < s->given.n || text_find(s->given, ';') < s->given.n ||
+		    text_find(s->given, '\\') < s->given.n || memmem(s->given.s, s->given.n, "/./", 3) != NULL || colon + 1 == s->given.n)
+			return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references present. Please provide an absolute path.", TEXT_ARG(s->given));
 		if (text_starts(s->given, "models:")) {
 			if (!models_uri(call, s))
 				return FAILED;
 		} else if (!text_starts(s->given, "runs:") && !proxied(s->given) && !location_valid(call, s->given, "source")) {
 			return FAILED;
 		}
-		if (memmem(s->given.s, s->given.n, "..", 2) != NULL || memmem(s->given.s, s->given.n, "%", 1) != NULL || text_find(s->given, '#') < s->given.n || text_find(s->given, ';') < s->given.n ||
-		    text_find(s->given, '\\') < s->given.n || memmem(s->given.s, s->given.n, "/./", 3) != NULL || colon + 1 == s->given.n)
-			return call_fail(call, INVALID_PARAMETER_VALUE, "Invalid model version source: '%.*s'. If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references present. Please provide an absolute path.", TEXT_ARG(s->given));
 	}
 	call->state = s;
 	p[0] = s->run_id.s != NULL ? db_p_text(call->arena, s->run_id) : db_p_null();
@@ -351,7 +364,7 @@ static const struct endpoint version_endpoints[] = {
 	{ .method = HTTP_M_PATCH, .path = "mlflow/model-versions/update", ONE_VERSION, .fields = update_fields, .check = one_valid, .sql = SQL_model_version_update, .args = "name version:int description @now", .shape = SHAPE_OBJECT, .doc = "Sets the description; absent empties it." },
 	{ .method = HTTP_M_DELETE, .path = "mlflow/model-versions/delete", ONE_VERSION, .once = true, .fields = one_fields, .check = one_valid, .sql = SQL_model_version_delete, .args = "name version:int @now", .shape = SHAPE_EMPTY, .doc = "Deletes a version; its number is not given out again." },
 	{ .method = HTTP_M_GET, .path = "mlflow/model-versions/search", .access = ACCESS_READ, .on = SERVER, .fields = search_fields, .run = search, .doc = "A page of model versions." },
-	{ .method = HTTP_M_GET, .path = "mlflow/model-versions/get-download-uri", READ_VERSION, .fields = one_fields, .check = one_valid, .sql = SQL_model_version_location, .args = "name version:int", .shape = SHAPE_OBJECT, .reply = download_uri, .doc = "Where a version's files lie." },
+	{ .method = HTTP_M_GET, .path = "mlflow/model-versions/get-download-uri", READ_VERSION, .fields = uri_fields, .check = one_valid, .sql = SQL_model_version_location, .args = "name version:int", .shape = SHAPE_OBJECT, .reply = download_uri, .doc = "Where a version's files lie." },
 	{ .method = HTTP_M_POST, .path = "mlflow/model-versions/transition-stage", .access = ACCESS_EDIT, .on = MODEL("name"), .fields = stage_fields, .run = transition, .shape = SHAPE_OBJECT, .refusals = stage_refusals, .doc = "Moves a version to a stage." },
 	{ .method = HTTP_M_POST, .path = "mlflow/model-versions/set-tag", ONE_VERSION, .fields = set_tag_fields, .check = set_tag_valid, .sql = SQL_model_version_set_tag, .args = "name version:int key value", .shape = SHAPE_EMPTY, .doc = "Sets a tag of a version." },
 	{ .method = HTTP_M_DELETE, .path = "mlflow/model-versions/delete-tag", ONE_VERSION, .fields = key_fields, .check = delete_tag_valid, .sql = SQL_model_version_delete_tag, .args = "name version:int key", .shape = SHAPE_EMPTY, .doc = "Deletes a tag of a version; a missing one is no error." },
