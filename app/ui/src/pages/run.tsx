@@ -140,7 +140,7 @@ function Overview({ run, experimentName, parent, parentId, children, models, ver
 						<tr><th>State</th><td><State status={run.info.status} /></td></tr>
 						<tr><th>User</th><td>{tags['mlflow.user'] || run.info.user_id}</td></tr>
 						<tr><th>Source</th><td>{tags['mlflow.source.name']}{tags['mlflow.source.type'] && <span class="muted"> {tags['mlflow.source.type'].toLowerCase()}</span>}</td></tr>
-						<tr><th>Version (git commit)</th><td>{commit && <CopyLine text={commit} label="commit" />}{tags['mlflow.source.git.branch'] && <div class="muted">branch {tags['mlflow.source.git.branch']}</div>}{repo && <div>{/^https?:/.test(repo) ? <a href={repo} target="_blank" rel="noopener noreferrer">{repo}</a> : <code>{repo}</code>}</div>}</td></tr>
+						<tr><th>Version (git commit)</th><td>{!commit && !repo && <span class="muted">not recorded</span>}{commit && <CopyLine text={commit} label="commit" />}{tags['mlflow.source.git.branch'] && <div class="muted">branch {tags['mlflow.source.git.branch']}</div>}{repo && <div>{/^https?:/.test(repo) ? <a href={repo} target="_blank" rel="noopener noreferrer">{repo}</a> : <code>{repo}</code>}</div>}</td></tr>
 						{tags['mlflow.project.entryPoint'] && <tr><th>Entry point</th><td>{tags['mlflow.project.entryPoint']}</td></tr>}
 						<tr><th>Started</th><td>{when(start)}</td></tr>
 						<tr><th>Ended</th><td>{end > 0 ? when(end) : <span class="muted">not yet</span>}</td></tr>

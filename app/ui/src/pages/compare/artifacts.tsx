@@ -100,7 +100,7 @@ export default function CompareArtifacts(props: { table: RunTable }): JSX.Elemen
 			<nav class="cmp-files" aria-label="Files of these runs">
 				{[['', own] as const, ...models].map(([name, of]) => (
 					<section key={name}>
-						{models.size > 0 && <h3 class="small muted">{name ? `Model ${name}` : 'Runs'}</h3>}
+						{models.size > 0 && <h3 class="small muted">{name ? `Logged model: ${name}` : 'Runs'}</h3>}
 						<Folder
 							path=""
 							owners={of}
