@@ -21,7 +21,8 @@ PYTHONS = {
     "2.9.2": ["mlflow==2.9.2", "scikit-learn<1.4", "setuptools<70", "numpy<2"],
     "2.22.0": ["mlflow==2.22.0"],
 }
-JAVAS = ["0.9.1", "1.22.0", "2.17.2"]
+# Artifacts of the Java client go through a Python mlflow on the PATH; 0.9 calls it as a module.
+JAVAS = {"0.9.1": "1.30.1", "1.22.0": "2.22.0", "2.17.2": "2.22.0"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "PYTHONWARNINGS": "ignore", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
@@ -57,11 +58,16 @@ def pythons(results):
 
 
 def javas(results):
-    for version in JAVAS:
+    for version, beside in JAVAS.items():
         folder = CACHE / f"java-{version}"
         shutil.copytree(HERE / "java", folder, dirs_exist_ok=True)
-        # Artifacts of the Java client go through a Python mlflow on the PATH; the walk leaves them to walk.py.
-        run(f"java {version}", ["mvn", "-q", "-B", f"-Dclient.version={version}", "compile", "exec:java"], results, cwd=folder)
+        try:
+            place = environment(beside, PYTHONS[beside])
+        except subprocess.CalledProcessError as reason:
+            print(f"java {version}: {reason}")
+            results[f"java {version}"] = False
+            continue
+        run(f"java {version}", ["mvn", "-q", "-B", f"-Dclient.version={version}", "compile", "exec:java"], results, cwd=folder, env={"PATH": f"{place}:{os.environ['PATH']}"})
 
 
 def npm(results):

@@ -1,4 +1,8 @@
+import java.io.File;
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -90,6 +94,17 @@ public class Walk {
 			for (long i = 0; i < 100; i++)
 				log.invoke(client, run[0], "loss", 1.0 / (i + 1), 1600000000000L + i, i - 3);
 			check(((List<?>)history.invoke(client, run[0], "loss")).size() == 100, "history");
+		});
+		step("artifacts: file, folder, list, download", () -> {
+			Path folder = Files.createTempDirectory("walk");
+			File file = Files.write(folder.resolve("a b.txt"), "line\n".getBytes(StandardCharsets.UTF_8)).toFile();
+			client.logArtifact(run[0], file);
+			client.logArtifact(run[0], file, "in/deep");
+			client.logArtifacts(run[0], folder.toFile(), "all");
+			check(client.listArtifacts(run[0]).size() == 3, "root: " + client.listArtifacts(run[0]));
+			check(client.listArtifacts(run[0], "in/deep").get(0).getPath().equals("in/deep/a b.txt"), "below");
+			File got = client.downloadArtifacts(run[0], "in");
+			check(new String(Files.readAllBytes(got.toPath().resolve("deep/a b.txt")), StandardCharsets.UTF_8).equals("line\n"), "content");
 		});
 		step("run: ends", () -> {
 			client.setTerminated(run[0], Service.RunStatus.FINISHED, 1600000001000L);
