@@ -642,7 +642,7 @@ main(void)
 	credential("user", "{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"refresh-me\",\"token_uri\":\"%/token\"}");
 	credential("impersonated", "{\"type\":\"impersonated_service_account\",\"source_credentials\":{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":\"refresh-me\",\"token_uri\":\"%/token\"},"
 	    "\"service_account_impersonation_url\":\"%/v1/projects/-/serviceAccounts/test-iam-credentials@dummy-project-id.iam.gserviceaccount.com:generateAccessToken\"}");
-	credential("external", "{\"type\":\"external_account\",\"audience\":\"//iam/x\",\"subject_token_type\":\"urn:ietf:params:oauth:token-type:jwt\",\"token_url\":\"%/sts\",\"credential_source\":{\"file\":\"~\"},"
+	credential("external", "{\"type\":\"external_account\",\"audience\":\"//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q\",\"subject_token_type\":\"urn:ietf:params:oauth:token-type:jwt\",\"token_url\":\"%/sts\",\"credential_source\":{\"file\":\"~\"},"
 	    "\"service_account_impersonation_url\":\"%/v1/projects/-/serviceAccounts/test-iam-credentials@dummy-project-id.iam.gserviceaccount.com:generateAccessToken\"}");
 	setenv("GOOGLE_APPLICATION_CREDENTIALS", "tests/gcs/vectors/test_service_account.not-a-test.json", 1);
 	snprintf(uri, sizeof(uri), "%s/token", base);
