@@ -82,6 +82,17 @@ export default async function scale({ test, open, settled, BASE }) {
 		await it.done();
 	});
 
+	await test('scale: every metric as a column, on a phone', async () => {
+		const it = await open('/settings', { width: 390, height: 844 });
+		const { page } = it;
+		const asked = watch(page);
+		await page.goto(`${BASE}experiments/${LARGE}/runs?cols=metrics.*`);
+		await page.locator('.g-body .c-name').first().waitFor();
+		await settled(page);
+		assert.ok((await asked()).filter((r) => r.asked.max_results > 0).every((r) => r.asked.columns.length <= 10), 'only the columns of a card are asked for');
+		await it.done();
+	});
+
 	await test('scale: the picker of columns draws what is in sight', async () => {
 		const it = await open(`/experiments/${LARGE}/runs?charts=0`);
 		const { page } = it;

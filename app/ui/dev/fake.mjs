@@ -192,9 +192,11 @@ function changed(body) {
 async function own(path, url, method, body) {
 	const asked = body ? JSON.parse(body) : {};
 	if (path === 'info')
-		return { version: '1.0.0-fake', schema_version: 1, database: 'sqlite', artifact_root: 'mlflow-artifacts:/', workers: 1 };
+		return { version: '1.0.0-fake', schema_version: 1, database: 'embedded', artifact_root: 'mlflow-artifacts:/', workers: 1 };
 	if (path === 'experiments')
 		return experiments(url.searchParams.get('view_type'));
+	if (path === 'experiments/counts')
+		return { counts: (await experiments('ALL')).experiments };
 	if (path === 'runs/table')
 		return table(asked);
 	if (path === 'keys')

@@ -18,6 +18,8 @@ interface Props {
 }
 
 const SHOWN = 500;
+/* the server groups so many of the newest runs */
+const GROUPED = 20_000;
 
 export default function Groups({ question, by, metrics, turn, onOpen }: Props) {
 	const q = { experiment_ids: question.experiment_ids, filter: question.filter, run_view_type: question.run_view_type, group_by: by, metrics };
@@ -57,6 +59,7 @@ export default function Groups({ question, by, metrics, turn, onOpen }: Props) {
 					})}
 				</tbody>
 			</table>
+			{groups.reduce((n, g) => n + g.count, 0) >= GROUPED && <p class="muted page">The newest {count(GROUPED)} runs that fit the filter are grouped. Filter to see others.</p>}
 			{groups.length > SHOWN && <p class="muted page">The first {count(SHOWN)} of {count(groups.length)} groups. Filter to see others.</p>}
 		</div>
 	);

@@ -549,6 +549,9 @@ export default function Runs({ parts }: PageProps) {
 													onSeen={([a, b], seenColumns, top) => {
 														atTop.current = top;
 														seen.value = [a, b];
+														/* a card shows a few of the columns */
+														if (narrow)
+															seenColumns = [...cardMetrics, ...(cardParam ? [cardParam] : [])];
 														source.need(Math.max(0, a - extra), b, diff.value === '1' ? [...new Set([...asked(chosen).slice(0, COMPARED), ...asked(seenColumns)])] : asked(seenColumns));
 													}} />
 												{total === undefined && <Loading what="Loading runs" />}
