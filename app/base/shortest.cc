@@ -1,6 +1,6 @@
 /*
- * Shortest round-trip digits of a double by libstdc++'s std::to_chars (Ryu inside), laid out as Python's repr() does: fixed from 1e-4 to below 1e16.
- * The one C++ file: C has no such function, and printf with trial digits is ten times slower.
+ * Shortest round-trip digits of a double by libstdc++'s std::to_chars (Ryu inside), laid out as Python's repr() does: fixed from 1e-4 to below 1e16; and back by std::from_chars.
+ * The one C++ file: C has no such functions; printf with trial digits is ten times slower, strtod three times.
  */
 #include <charconv>
 #include <cmath>
@@ -70,4 +70,26 @@ shortest_double(double v, char *out)
 	}
 	std::memcpy(out + n, digits + exponent + 1, count - static_cast<size_t>(exponent) - 1);
 	return n + count - static_cast<size_t>(exponent) - 1;
+}
+
+bool
+shortest_read(const char *s, size_t n, double *out)
+{
+	const char *end = s + n;
+	const char *from = n > 1 && s[0] == '+' && s[1] != '-' && s[1] != '+' ? s + 1 : s;
+	auto got = std::from_chars(from, end, *out);
+
+	if (got.ec == std::errc::result_out_of_range) {
+		/* Beyond a double: infinity or zero, with strtod's sign. */
+		char digits[400];
+
+		if (n >= sizeof(digits))
+			return false;
+		std::memcpy(digits, s, n);
+		digits[n] = '\0';
+		*out = std::strtod(digits, nullptr);
+	} else if (got.ec != std::errc()) {
+		return false;
+	}
+	return got.ptr == end;
 }

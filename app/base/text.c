@@ -173,32 +173,29 @@ text_int(struct text a, int64_t *out)
 	return true;
 }
 
+static bool
+of_number(char c)
+{
+	return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E';
+}
+
 bool
 text_double(struct text a, double *out)
 {
-	char digits[400];
-	char *end;
+	size_t i;
 
+	for (i = 0; i < a.n && of_number(a.s[i]); i++)
+		;
+	if (i == a.n)
+		return a.n > 0 && a.n < 400 && shortest_read(a.s, a.n, out);
 	if (text_is(a, "NaN"))
 		*out = NAN;
 	else if (text_is(a, "Infinity"))
 		*out = INFINITY;
 	else if (text_is(a, "-Infinity"))
 		*out = -INFINITY;
-	else {
-		size_t i;
-
-		if (a.n == 0 || a.n >= sizeof(digits))
-			return false;
-		for (i = 0; i < a.n; i++)
-			if (strchr("0123456789+-.eE", a.s[i]) == NULL || a.s[i] == '\0')
-				return false;
-		memcpy(digits, a.s, a.n);
-		digits[a.n] = '\0';
-		*out = strtod(digits, &end);
-		if (end != digits + a.n)
-			return false;
-	}
+	else
+		return false;
 	return true;
 }
 
@@ -233,7 +230,18 @@ text_utf8(struct text a)
 	size_t i = 0;
 
 	while (i < a.n) {
-		size_t n = utf8_length((const unsigned char *)a.s + i, a.n - i);
+		uint64_t eight;
+		size_t n;
+
+		/* Eight at a time while they are ASCII and none is NUL. */
+		for (; i + 8 <= a.n; i += 8) {
+			memcpy(&eight, a.s + i, 8);
+			if (((eight | (eight - 0x0101010101010101u)) & 0x8080808080808080u) != 0)
+				break;
+		}
+		if (i == a.n)
+			break;
+		n = utf8_length((const unsigned char *)a.s + i, a.n - i);
 
 		if (n == 0 || a.s[i] == '\0')
 			return false;

@@ -175,9 +175,10 @@ key_names(struct text key, const char *name)
 {
 	size_t k = 0;
 	size_t i;
-	bool snake = text_is(key, name);
 
-	if (snake)
+	if (key.n == 0 || key.s[0] != name[0])
+		return 0;
+	if (text_is(key, name))
 		return 1;
 	for (i = 0; name[i] != '\0'; i++, k++) {
 		char c = name[i];
