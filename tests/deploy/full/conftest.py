@@ -4,6 +4,7 @@ reached is skipped. On Ubuntu the server and its package are built in a root of 
 TALLYD_FULL=1            runs these tests (tests/run full sets it)
 TALLYD_BINARY=path       another binary than the repository's ./tallyd, for Debian 12
 TALLYD_DEBIAN_ROOT=dir   a clean root made before by debootstrap --variant=minbase bookworm; it is copied, not changed
+TALLYD_ROOTS=dir         a folder of such roots, each named after its release
 TALLYD_RELEASES=a,b      some of bookworm, noble, jammy
 """
 import os
@@ -50,8 +51,10 @@ BUILD_NEEDS = re.search(r"^build_needs=\((.*)\)$", (ROOT / "deploy/quickstart").
 
 
 def make_root(folder, release="bookworm"):
-    given = os.environ.get("TALLYD_DEBIAN_ROOT")
-    if given and release == "bookworm":
+    given = os.environ.get("TALLYD_DEBIAN_ROOT") if release == "bookworm" else None
+    if not given and os.path.isdir(os.path.join(os.environ.get("TALLYD_ROOTS") or "/nonexistent", release)):
+        given = os.path.join(os.environ["TALLYD_ROOTS"], release)
+    if given:
         run("cp", "-a", given, folder)
     elif release in ("noble", "jammy"):
         # By the script of all Ubuntus, from the mirror it names. Debian has not their keys; apt in the root has, and checks what comes after.
@@ -102,6 +105,11 @@ def debian(base, tmp_path_factory):
     shutil.rmtree(folder)
 
 
+def copy_sources(folder):
+    left_out = ["--exclude=" + name for name in ("./build", "./.git", "./tallyd", "node_modules", "__pycache__")]
+    run("sh", "-c", 'cd "$1" && shift && tar c "$@" . | tar x --no-same-owner -C "$0"', folder, ROOT, *left_out)
+
+
 @pytest.fixture(scope="session")
 def pack(base, tmp_path_factory):
     """Makes the package of one version: of this machine's binary, or of one built in a root of the release."""
@@ -114,8 +122,7 @@ def pack(base, tmp_path_factory):
     run("cp", "-a", base.folder, folder)
     builder = Debian(folder, base.release)
     (folder / "src").mkdir()
-    left_out = ["--exclude=" + name for name in ("./build", "./.git", "./tallyd", "node_modules", "__pycache__")]
-    run("sh", "-c", 'cd "$1" && shift && tar c "$@" . | tar x -C "$0"', folder / "src", ROOT, *left_out)
+    copy_sources(folder / "src")
     known = builder.in_root("apt-cache", "show", "node-llhttp", check=False).returncode == 0
     builder.in_root("apt-get", "install", "-y", "-q", "--no-install-recommends", *BUILD_NEEDS, *(["node-llhttp"] if known else []))
     options = []

@@ -78,9 +78,11 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine(debian):
+def machine(debian, packages):
     if not shutil.which("systemd-nspawn"):
         pytest.skip("no systemd-nspawn: apt-get install systemd-container")
+    # What the package needs is fetched now: Ubuntu 22.04 looks names up in a service of its own, which has nobody to ask in there.
+    debian.install(packages[0], "--download-only")
     one = Machine(debian)
     yield one
     one.stop()
