@@ -9,7 +9,7 @@ import harness
 import pytest
 import requests
 
-from test_artifacts import ROUTE, bucket, fresh, new_run, passed, put, walk  # noqa: F401
+from test_artifacts import ROUTE, bucket, complete, fresh, multipart, new_run, passed, put, walk  # noqa: F401
 
 AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q"
 SUBJECT = "subject-of-the-platform"
@@ -67,15 +67,27 @@ def external(bucket, source, impersonated=True, **more):  # noqa: F811
     return made
 
 
-def works_past_the_server(server):
-    walk(server.url, 0, 1, 6 << 20, MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1")
+def works_past_the_server(server, fresh, by_client=False):  # noqa: F811
+    if by_client:
+        walk(server.url, 0, 1, 6 << 20, MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1")
+    fresh.tell("/_config", min_part=1)
+    _, root = new_run(server)
+    upload_id, parts = multipart(server, root, "m", [b"aa", b"b"])
+    assert complete(server, root, "m", upload_id, parts).json() == {}
+    assert requests.get(requests.get(server.url + ROUTE + "presigned/" + root + "/m", timeout=30).json()["url"], timeout=30).content == b"aab"
+    info = requests.get(server.url + "/api/3.0/mlflow/server-info", timeout=30).json()
+    assert info["multipart_uploads_enabled"] and info["multipart_downloads_enabled"]
     assert passed(server) == [0, 0]
 
 
-def works_through_the_server(server, fresh, why):  # noqa: F811
+def works_through_the_server(server, fresh, why, by_client=False):  # noqa: F811
     """Without a way to sign, every byte goes through, and the start says why."""
-    walk(server.url, 0, 1, 6 << 20, MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1")
-    assert passed(server)[0] > 6 << 20 and fresh.state.stats["signed_in"] == fresh.state.stats["signed_out"] == 0
+    if by_client:
+        walk(server.url, 0, 1, 6 << 20, MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE="1")
+        assert passed(server)[0] > 6 << 20
+    info = requests.get(server.url + "/api/3.0/mlflow/server-info", timeout=30).json()
+    assert not info["multipart_uploads_enabled"] and not info["multipart_downloads_enabled"]
+    assert fresh.state.stats["signed_in"] == fresh.state.stats["signed_out"] == 0
     _, root = new_run(server)
     put(server, root + "/f")
     assert requests.get(server.url + ROUTE + "presigned/" + root + "/f", timeout=30).status_code == 501
@@ -86,23 +98,23 @@ def works_through_the_server(server, fresh, why):  # noqa: F811
 def test_workload_identity_federation_with_a_token_file(bucket, fresh, started, folder):  # noqa: F811
     (folder / "subject").write_text(SUBJECT + "\n")
     server = started(external(bucket, {"file": str(folder / "subject")}))
-    works_past_the_server(server)
+    works_past_the_server(server, fresh, by_client=True)
     assert fresh.state.stats["signblob"] > 3
 
 
 def test_workload_identity_federation_with_a_token_in_a_json_file(bucket, fresh, started, folder):  # noqa: F811
     (folder / "subject").write_text(json.dumps({"id_token": SUBJECT}))
-    works_past_the_server(started(external(bucket, {"file": str(folder / "subject"), "format": {"type": "json", "subject_token_field_name": "id_token"}})))
+    works_past_the_server(started(external(bucket, {"file": str(folder / "subject"), "format": {"type": "json", "subject_token_field_name": "id_token"}})), fresh)
 
 
 def test_workload_identity_federation_with_a_token_from_an_address(bucket, fresh, started, platform):  # noqa: F811
-    works_past_the_server(started(external(bucket, {"url": platform, "headers": {"X-Platform": "yes"}, "format": {"type": "json", "subject_token_field_name": "value"}})))
+    works_past_the_server(started(external(bucket, {"url": platform, "headers": {"X-Platform": "yes"}, "format": {"type": "json", "subject_token_field_name": "value"}})), fresh)
 
 
 def test_the_token_exchange_may_be_elsewhere(bucket, fresh, started, folder):  # noqa: F811
     (folder / "subject").write_text(SUBJECT)
     content = external(bucket, {"file": str(folder / "subject")}, token_url="http://127.0.0.1:9/unreachable")
-    works_past_the_server(started(content, TALLYD_TOKEN_URI=bucket.url + "/sts"))
+    works_past_the_server(started(content, TALLYD_TOKEN_URI=bucket.url + "/sts"), fresh)
 
 
 def test_workload_identity_federation_without_a_service_account_cannot_sign(bucket, fresh, started, folder):  # noqa: F811
@@ -112,12 +124,12 @@ def test_workload_identity_federation_without_a_service_account_cannot_sign(buck
 
 def test_user_account_cannot_sign(bucket, fresh, started):  # noqa: F811
     server = started({"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "refresh-me", "token_uri": bucket.url + "/token"})
-    works_through_the_server(server, fresh, "signed addresses: none")
+    works_through_the_server(server, fresh, "signed addresses: none", by_client=True)
 
 
 def test_impersonated_service_account(bucket, fresh, started):  # noqa: F811
     works_past_the_server(started({"type": "impersonated_service_account", "service_account_impersonation_url": bucket.url + "/v1/projects/-/serviceAccounts/" + bucket.state.email + ":generateAccessToken",
-                                   "source_credentials": {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "refresh-me", "token_uri": bucket.url + "/token"}}))
+                                   "source_credentials": {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "refresh-me", "token_uri": bucket.url + "/token"}}), fresh)
 
 
 @pytest.mark.parametrize("content, word", [
