@@ -157,7 +157,7 @@ $$;
 
 COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
 
-CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
+CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], m_short integer, g_req integer[], g_from integer[], g_to integer[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -169,6 +169,7 @@ declare
   v_rank bigint[];
   v_problem integer[];
   v_worst integer;
+  v_series record;
 begin
   select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
     into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
@@ -242,11 +243,21 @@ begin
      where v_problem[c.i] = 0
      order by v_id[c.i]
         on conflict do nothing;
-    insert into metrics (run, key_id, step, timestamp, value)
-    select v_id[m.req], m.key_id, m.step, m.time, m.value
-      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
-     where v_problem[m.req] = 0
-        on conflict do nothing;
+    if m_short > 0 then
+      insert into metrics (run, key_id, step, timestamp, value)
+      select v_id[m.req], m.key_id, m.step, m.time, m.value
+        from unnest(m_req[1:m_short], m_key[1:m_short], m_step[1:m_short], m_time[1:m_short], m_value[1:m_short]) as m(req, key_id, step, time, value)
+       where v_problem[m.req] = 0
+          on conflict do nothing;
+    end if;
+    for v_series in
+      select v_id[g.req] as run, m_key[g.first] as key_id, g.first, g.last
+        from unnest(g_req, g_from, g_to) as g(req, first, last)
+       where v_problem[g.req] = 0
+       order by 1, 2, 3
+    loop
+      perform seal_points(v_series.run, v_series.key_id, m_step[v_series.first:v_series.last], m_time[v_series.first:v_series.last], m_value[v_series.first:v_series.last]);
+    end loop;
     insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
     select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
@@ -307,7 +318,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
+COMMENT ON FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], m_short integer, g_req integer[], g_from integer[], g_to integer[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) IS 'One batch of logging; see the file.';
 
 CREATE FUNCTION public.logged_model_create(repeat_key bytea, new_model_id text, experiment bigint, new_name text, new_type text, new_run text, now_ms bigint, params jsonb, tags jsonb, arrived bigint, OUT fail text, OUT model json) RETURNS record
     LANGUAGE plpgsql

@@ -23,6 +23,9 @@
 /* From so many points a request on (on average of a batch) they are written into their tables at once: what could be saved by doing it later is little then. */
 #define DIRECT_POINTS 32
 
+/* A series of so many points in one request is sealed at once (sql/functions/seal.sql); below, its own statement costs more than the rows. */
+#define LONG_SERIES 256
+
 /* Requests merged into one statement at most; more wait for the next batch. */
 #define MERGE_MOST 512
 
@@ -154,12 +157,14 @@ clamp(double v)
 
 /* ---- merging ---- */
 
-#define PARAMS 25       /* of log_write */
+#define PARAMS 29       /* of log_write */
 #define POINTS_PARAMS 6 /* of log_points */
+#define SHORT_PARAM 11  /* no array */
 
 struct arrays {
 	struct db_param params[PARAMS];
 	size_t logged; /* points that go into metric_log */
+	int32_t short_be;
 };
 
 struct columns {
@@ -171,6 +176,24 @@ struct columns {
 	struct text *text;
 	size_t n;
 };
+
+/* The long series of a batch: whose, and its first and last point in the columns, from 1. */
+struct series {
+	int32_t *req;
+	int32_t *from;
+	int32_t *to;
+	size_t n;
+};
+
+static void
+series_make(struct series *g, size_t n)
+{
+	g->req = malloc(n * 3 * sizeof(int32_t) + 1);
+	PRECOND(g->req != NULL);
+	g->from = g->req + n;
+	g->to = g->from + n;
+	g->n = 0;
+}
 
 static void
 columns_make(struct columns *c, size_t n)
@@ -286,6 +309,47 @@ models_param(struct db_param *out, struct db_op **ops, size_t n, size_t count)
 	free(c.text);
 }
 
+/* From point `at` on: the first behind its series. */
+static size_t
+series_end(const struct logged *l, size_t at)
+{
+	size_t end = at + 1;
+
+	while (end < l->metric_count && l->metrics[end].key == l->metrics[at].key)
+		end++;
+	return end;
+}
+
+/* The points of a request's short series, or of its long ones. */
+static void
+series_add(struct columns *m, struct series *g, size_t req, const struct logged *l, bool of_long)
+{
+	size_t at;
+	size_t end;
+
+	for (at = 0; at < l->metric_count; at = end) {
+		end = series_end(l, at);
+		if ((end - at >= LONG_SERIES) != of_long)
+			continue;
+		if (of_long) {
+			g->req[g->n] = (int32_t)req;
+			g->from[g->n] = (int32_t)m->n + 1;
+			g->to[g->n++] = (int32_t)(m->n + end - at);
+		}
+		for (; at < end; at++)
+			point_add(m, req, &l->metrics[at]);
+	}
+}
+
+static void
+series_param(struct db_param *out, struct series *g)
+{
+	out[0] = db_p_int4s(g->req, g->n);
+	out[1] = db_p_int4s(g->from, g->n);
+	out[2] = db_p_int4s(g->to, g->n);
+	free(g->req);
+}
+
 static void
 logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 {
@@ -293,6 +357,7 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	struct text *runs = malloc(n * sizeof(*runs));
 	size_t metrics = 0, params = 0, tags = 0, models = 0;
 	struct columns m, l, p, t;
+	struct series g;
 	bool direct, points_only;
 	size_t i;
 	size_t k;
@@ -310,28 +375,35 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	direct = metrics >= n * DIRECT_POINTS;
 	columns_make(&m, metrics);
 	columns_make(&l, direct ? metrics : 0);
+	series_make(&g, direct ? metrics / LONG_SERIES : 0);
 	columns_make(&p, params);
 	columns_make(&t, tags);
 	for (i = 0; i < n; i++) {
 		struct logged *one = logged_of(ops[i]);
 
-		for (k = 0; k < one->metric_count; k++)
+		if (direct)
+			series_add(&m, &g, i + 1, one, false);
+		for (k = 0; !direct && k < one->metric_count; k++)
 			point_add(&m, i + 1, &one->metrics[k]);
-		for (k = 0; direct && k < one->metric_count; k++)
-			if (k + 1 == one->metric_count || one->metrics[k + 1].key != one->metrics[k].key)
-				point_add(&l, i + 1, &one->metrics[k]);
+		for (k = 0; direct && k < one->metric_count; k = series_end(one, k))
+			point_add(&l, i + 1, &one->metrics[series_end(one, k) - 1]);
 		for (k = 0; k < one->param_count; k++)
 			pair_add(&p, i + 1, &one->params[k]);
 		for (k = 0; k < one->tag_count; k++)
 			pair_add(&t, i + 1, &one->tags[k]);
 	}
+	a->short_be = (int32_t)htobe32((uint32_t)m.n);
+	for (i = 0; direct && i < n; i++)
+		series_add(&m, &g, i + 1, logged_of(ops[i]), true);
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
 	/* The first six are log_points' too. */
 	points_param(&a->params[6], &l);
-	pairs_param(&a->params[11], &p);
-	pairs_param(&a->params[14], &t);
-	models_param(&a->params[17], ops, n, models);
+	a->params[SHORT_PARAM] = (struct db_param){ .bytes = &a->short_be, .n = sizeof(a->short_be) };
+	series_param(&a->params[12], &g);
+	pairs_param(&a->params[15], &p);
+	pairs_param(&a->params[18], &t);
+	models_param(&a->params[21], ops, n, models);
 	a->logged = direct ? 0 : metrics;
 	free(runs);
 	points_only = !direct && metrics > 0 && params + tags + models == 0;
@@ -398,7 +470,8 @@ logged_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *resul
 	int row;
 
 	for (i = 0; i < PARAMS; i++)
-		db_p_array_free(&a->params[i]);
+		if (i != SHORT_PARAM)
+			db_p_array_free(&a->params[i]);
 	/* Before any client is answered: its next read waits for the move. Also when nobody is left to be answered. */
 	if (n > 0 && (outcome == DB_OK || outcome == DB_UNKNOWN))
 		points_logged(a->logged);

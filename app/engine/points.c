@@ -15,7 +15,7 @@ enum {
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
 	VACUUM_IDLE_MS = 2000,
 	SAFE_MS = 60000,        /* no transaction that logs lives this long: its statement timeout is half of it */
-	STOP_MS = 2000
+	STOP_MS = 8000
 };
 
 /* Counts of points since the parent's start. The points of [applied, logged) may be in metric_log still. */

@@ -11,7 +11,7 @@
 void points_prepare(void);
 /* In a worker, once the database layer is started. What an earlier server left is moved. */
 void points_start(void);
-/* The server ends: moves what is left, for two seconds at most. */
+/* The server ends: moves what is left, for eight seconds at most. */
 void points_stop(void);
 
 /* n points were committed, or perhaps were. */

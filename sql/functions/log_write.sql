@@ -1,11 +1,13 @@
 -- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
--- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key), or nothing: then the points go into metric_log, which is cheaper when they are few a request (log_apply());
+-- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key), or nothing: then the points go into metric_log, which is cheaper when they are few a request (log_apply()).
+-- The first m_short of the points are rows of metrics; the rest are long series, each request's from g_from to g_to in order, that become sealed chunks at once.
 -- p_*: params; t_*: tags; x_*: points that name a logged model. *_req: the request, from 1.
 -- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
 create or replace function log_write(
   r_run text[]
 , m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
 , l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[]
+, m_short integer, g_req integer[], g_from integer[], g_to integer[]
 , p_req integer[], p_key integer[], p_value text[]
 , t_req integer[], t_key integer[], t_value text[]
 , x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]
@@ -21,6 +23,7 @@ declare
   v_rank bigint[];
   v_problem integer[];
   v_worst integer;
+  v_series record;
 begin
   select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
     into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
@@ -94,11 +97,21 @@ begin
      where v_problem[c.i] = 0
      order by v_id[c.i]
         on conflict do nothing;
-    insert into metrics (run, key_id, step, timestamp, value)
-    select v_id[m.req], m.key_id, m.step, m.time, m.value
-      from unnest(m_req, m_key, m_step, m_time, m_value) as m(req, key_id, step, time, value)
-     where v_problem[m.req] = 0
-        on conflict do nothing;
+    if m_short > 0 then
+      insert into metrics (run, key_id, step, timestamp, value)
+      select v_id[m.req], m.key_id, m.step, m.time, m.value
+        from unnest(m_req[1:m_short], m_key[1:m_short], m_step[1:m_short], m_time[1:m_short], m_value[1:m_short]) as m(req, key_id, step, time, value)
+       where v_problem[m.req] = 0
+          on conflict do nothing;
+    end if;
+    for v_series in
+      select v_id[g.req] as run, m_key[g.first] as key_id, g.first, g.last
+        from unnest(g_req, g_from, g_to) as g(req, first, last)
+       where v_problem[g.req] = 0
+       order by 1, 2, 3
+    loop
+      perform seal_points(v_series.run, v_series.key_id, m_step[v_series.first:v_series.last], m_time[v_series.first:v_series.last], m_value[v_series.first:v_series.last]);
+    end loop;
     insert into latest_metrics as l (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
     select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)

@@ -24,9 +24,10 @@ select id, key from keys where id = any ($1::integer[]);
 select req, problem, key_id, old, new
   from log_write($1::text[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[]
      , $7::integer[], $8::integer[], $9::bigint[], $10::bigint[], $11::double precision[]
-     , $12::integer[], $13::integer[], $14::text[]
-     , $15::integer[], $16::integer[], $17::text[]
-     , $18::integer[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], $23::double precision[], $24::text[], $25::text[]);
+     , $12::integer, $13::integer[], $14::integer[], $15::integer[]
+     , $16::integer[], $17::integer[], $18::text[]
+     , $19::integer[], $20::integer[], $21::text[]
+     , $22::integer[], $23::text[], $24::text[], $25::bigint[], $26::bigint[], $27::double precision[], $28::text[], $29::text[]);
 
 -- name: log_points
 -- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan. limit 1: look-ups, whatever the planner thinks of the tables.

@@ -188,3 +188,27 @@ def test_dead_rows_that_a_long_report_keeps_are_not_read_again(own):
     database.execute("set enable_seqscan = off")
     assert buffers(last) < 10 < 20 < buffers(0)
     report.close()
+
+
+def test_long_series_are_sealed_as_they_come(own):
+    client, database, _ = own
+    run, other, deleted = client.run(), client.run(), client.run()
+    long = [("long", k / 7, 1000 + k, k) for k in range(400)]
+    short = [(f"short{k % 5}", float(k), k, k) for k in range(50)]
+    client.batch(run, metrics=short[:25] + long[::-1] + short[25:])
+    assert one(database, "select sum(points) from metric_chunks") == 400
+    assert one(database, "select count(*) from metrics") == 50
+    assert sorted(client.history(run, "long")) == [(s, t, v) for _, v, t, s in long]
+    assert sorted(client.history(run, "short3")) == [(s, t, v) for k, v, t, s in short if k == "short3"]
+    assert client.run_data(run)["metrics"] == {"long": 399 / 7, **{f"short{k}": 45.0 + k for k in range(5)}}
+    # the same again, as a client repeats it, and some of it late, point by point
+    client.batch(run, metrics=long)
+    for k in (3, 399):
+        client.post("runs/log-metric", {"run_id": run, "key": "long", "value": k / 7, "timestamp": 1000 + k, "step": k})
+    assert len(client.history(run, "long")) == 400
+    # beside others in one batch, one of them refused
+    client.post("runs/delete", {"run_id": deleted})
+    got = rest.together(8, lambda i: client.server.api("POST", "runs/log-batch", rest.batch_body((other, deleted)[i % 2], [("m", float(k), k, 1000 * i + k) for k in range(300)])).status)
+    assert got == [200, 400] * 4
+    assert len(client.history(other, "m")) == 1200 and client.history(deleted, "m") == []
+    assert client.run_data(other)["metrics"] == {"m": 299.0}
