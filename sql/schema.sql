@@ -117,10 +117,10 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   with g as (delete from metric_log l where l.seq > after returning l.*)
   , p as materialized (
-      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value
-        from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) as u(request, key_id, step, timestamp, value)
+      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, g.seq, u.i
+        from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) with ordinality as u(request, key_id, step, timestamp, value, i)
        where g.runs[u.request] <> 0
-       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end)
+       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end), 6 desc, 7 desc
     )
   , r as materialized (
       select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 as deleted
@@ -139,7 +139,7 @@ begin
       select p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
         from (
                select p.run, p.key_id, p.step, p.timestamp, p.value
-                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end)) is null as newest
+                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end), p.seq desc, p.i desc) is null as newest
                  from p
              ) p
         join r on r.id = p.run
@@ -262,7 +262,7 @@ begin
     select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
      where v_problem[c.req] = 0
-     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc, c.req
         on conflict (run, key_id) do update
        set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
      where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)

@@ -31,6 +31,7 @@
 
 struct point {
 	int32_t key;
+	int32_t at; /* in the request */
 	int64_t step;
 	int64_t time;
 	double value;
@@ -82,7 +83,9 @@ point_compare(const void *a, const void *b)
 		return x->step < y->step ? -1 : 1;
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
-	return (vx > vy) - (vx < vy);
+	if (vx != vy)
+		return vx < vy ? -1 : 1;
+	return x->at < y->at ? 1 : -1;
 }
 
 static enum next
@@ -111,7 +114,7 @@ logged_submit(struct call *call, PGresult *none)
 	for (i = 0; i < l->tag_count; i++)
 		known = key_number(l->names[at++], &l->tags[i].key) && known;
 	PRECOND(known);
-	/* By key, each key's latest value last: largest (step, timestamp, value), NaN as 0. */
+	/* By key, each key's latest value last: largest (step, timestamp, value), NaN as 0, of equals the first. */
 	if (l->metric_count > 1)
 		qsort(l->metrics, l->metric_count, sizeof(*l->metrics), point_compare);
 	return l->metric_count > 0 && points_behind() ? call_points(call, logged_put) : logged_put(call, NULL);
@@ -565,7 +568,8 @@ static void
 metric_take(struct logged *l, const struct value *v, int key, int val, int time, int step, int model)
 {
 	l->names[l->metric_count] = v[key].text;
-	l->metrics[l->metric_count++] = (struct point){ .step = v[step].i, .time = v[time].i, .value = clamp(v[val].d) };
+	l->metrics[l->metric_count] = (struct point){ .at = (int32_t)l->metric_count, .step = v[step].i, .time = v[time].i, .value = clamp(v[val].d) };
+	l->metric_count++;
 	if (v[model].given && v[model].text.n > 0)
 		l->models[l->model_count++] = (struct model_point){ .model = v[model].text, .key = v[key].text, .step = v[step].i, .time = v[time].i, .value = clamp(v[val].d), .dataset = v[model + 1].text, .digest = v[model + 2].text };
 }

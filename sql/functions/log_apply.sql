@@ -1,5 +1,6 @@
 -- Moves what is in metric_log into metrics and latest_metrics; what was committed before the call is in them when it has committed. Returns how many batches were moved, how many points, and the largest seq.
 -- after: nothing at or below this seq can be in the table any more (the caller knows it from calls long ago), so that dead rows which a long report keeps from being vacuumed need not be looked at again.
+-- The latest value: the largest (step, timestamp, value), NaN as 0; of equals the first to come.
 -- unsettled, metrics, latest_metrics one after the other, as in log_write(), or the two could deadlock. One at a time. Its own commit need not reach the disk: lost, it is done again, and finds the same points.
 create or replace function log_apply(after bigint, out batches bigint, out points bigint, out last bigint)
 language plpgsql
@@ -14,10 +15,10 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   with g as (delete from metric_log l where l.seq > after returning l.*)
   , p as materialized (
-      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value
-        from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) as u(request, key_id, step, timestamp, value)
+      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, g.seq, u.i
+        from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) with ordinality as u(request, key_id, step, timestamp, value, i)
        where g.runs[u.request] <> 0
-       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end)
+       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end), 6 desc, 7 desc
     )
   , r as materialized (
       select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 as deleted
@@ -36,7 +37,7 @@ begin
       select p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
         from (
                select p.run, p.key_id, p.step, p.timestamp, p.value
-                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end)) is null as newest
+                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end), p.seq desc, p.i desc) is null as newest
                  from p
              ) p
         join r on r.id = p.run

@@ -116,7 +116,7 @@ begin
     select distinct on (v_id[c.req], c.key_id) v_id[c.req], c.key_id, v_experiment[c.req], c.value, c.value, c.step, c.time, v_start[c.req], v_rank[c.req]
       from unnest(l_req, l_key, l_step, l_time, l_value) as c(req, key_id, step, time, value)
      where v_problem[c.req] = 0
-     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc
+     order by v_id[c.req], c.key_id, c.step desc, c.time desc, (case when c.value = 'NaN' then 0 else c.value end) desc, c.req
         on conflict (run, key_id) do update
        set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
      where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)

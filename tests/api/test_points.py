@@ -212,3 +212,17 @@ def test_long_series_are_sealed_as_they_come(own):
     assert got == [200, 400] * 4
     assert len(client.history(other, "m")) == 1200 and client.history(deleted, "m") == []
     assert client.run_data(other)["metrics"] == {"m": 299.0}
+
+
+def test_of_equal_latest_values_the_first_stays(own):
+    """NaN counts as 0, as in MLflow; within a request, between requests, and in large ones."""
+    client, _, _ = own
+    fill = [("fill", 1.0, k, k) for k in range(40)]
+    for more in ([], fill):
+        run = client.run()
+        client.batch(run, [("a", "NaN", 5, 5), ("a", 0.0, 5, 5), ("b", 0.0, 5, 5), ("b", "NaN", 5, 5), *more])
+        client.batch(run, [("c", "NaN", 5, 5), *more])
+        client.batch(run, [("c", 0.0, 5, 5), ("d", 0.0, 5, 5), *more])
+        client.batch(run, [("d", "NaN", 5, 5), *more])
+        data = client.run_data(run)["metrics"]
+        assert {k: data[k] for k in "abcd"} == {"a": "NaN", "b": 0.0, "c": "NaN", "d": 0.0}
