@@ -69,11 +69,10 @@ static const struct db_merger merger = { .merge = logged_merge, .split = logged_
 
 /* ---- one request ---- */
 
+/* By key, then as MLflow ranks candidates for the latest value: by (step, timestamp, value), NaN as 0. */
 static int
-point_compare(const void *a, const void *b)
+rank_compare(const struct point *x, const struct point *y)
 {
-	const struct point *x = a;
-	const struct point *y = b;
 	double vx = isnan(x->value) ? 0 : x->value;
 	double vy = isnan(y->value) ? 0 : y->value;
 
@@ -83,9 +82,17 @@ point_compare(const void *a, const void *b)
 		return x->step < y->step ? -1 : 1;
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
-	if (vx != vy)
-		return vx < vy ? -1 : 1;
-	return x->at < y->at ? 1 : -1;
+	return (vx > vy) - (vx < vy);
+}
+
+static int
+point_compare(const void *a, const void *b)
+{
+	const struct point *x = a;
+	const struct point *y = b;
+	int order = rank_compare(x, y);
+
+	return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
 }
 
 static enum next
@@ -114,7 +121,6 @@ logged_submit(struct call *call, PGresult *none)
 	for (i = 0; i < l->tag_count; i++)
 		known = key_number(l->names[at++], &l->tags[i].key) && known;
 	PRECOND(known);
-	/* By key, each key's latest value last: largest (step, timestamp, value), NaN as 0, of equals the first. */
 	if (l->metric_count > 1)
 		qsort(l->metrics, l->metric_count, sizeof(*l->metrics), point_compare);
 	return l->metric_count > 0 && points_behind() ? call_points(call, logged_put) : logged_put(call, NULL);
@@ -323,6 +329,17 @@ series_end(const struct logged *l, size_t at)
 	return end;
 }
 
+/* The latest value of the series that begins at `at`: of equals the first to come. */
+static const struct point *
+series_latest(const struct logged *l, size_t at)
+{
+	size_t last = series_end(l, at) - 1;
+
+	while (last > at && rank_compare(&l->metrics[last - 1], &l->metrics[last]) == 0)
+		last--;
+	return &l->metrics[last];
+}
+
 /* The points of a request's short series, or of its long ones. */
 static void
 series_add(struct columns *m, struct series *g, size_t req, const struct logged *l, bool of_long)
@@ -389,7 +406,7 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 		for (k = 0; !direct && k < one->metric_count; k++)
 			point_add(&m, i + 1, &one->metrics[k]);
 		for (k = 0; direct && k < one->metric_count; k = series_end(one, k))
-			point_add(&l, i + 1, &one->metrics[series_end(one, k) - 1]);
+			point_add(&l, i + 1, series_latest(one, k));
 		for (k = 0; k < one->param_count; k++)
 			pair_add(&p, i + 1, &one->params[k]);
 		for (k = 0; k < one->tag_count; k++)
