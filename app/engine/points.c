@@ -10,7 +10,7 @@
 
 enum {
 	APPLY_MS = 100,
-	BEHIND = 64 << 10,      /* points: about half a second of moving */
+	BEHIND = 16 << 10,      /* points: about an eighth of a second of moving */
 	TRIES = 5,              /* of one move, against deadlocks */
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
 	VACUUM_IDLE_MS = 2000,

@@ -240,7 +240,7 @@ stats_print(struct buf *b)
 	}
 	requests_print(b);
 	gauge(b, "tallyd_metric_points_total", "counter", "Metric points taken in logged requests, since the start.", sum.points);
-	gauge(b, "tallyd_metric_points_moving", "gauge", "Metric points that are logged and not yet in their tables; writers wait beyond 65536.", points_moving());
+	gauge(b, "tallyd_metric_points_moving", "gauge", "Metric points that are logged and not yet in their tables; writers wait beyond 16384.", points_moving());
 	gauge(b, "tallyd_runs_created_total", "counter", "Runs created since the start.", sum.runs);
 	gauge(b, "tallyd_artifact_received_bytes_total", "counter", "Bytes of artifacts that clients sent through the server.", sum.artifact_in);
 	gauge(b, "tallyd_artifact_sent_bytes_total", "counter", "Bytes of artifacts that clients fetched through the server.", sum.artifact_out);

@@ -150,7 +150,7 @@ def test_writers_wait_when_too_much_is_on_its_way(own):
 
     def write(key):
         with requests.Session() as session:
-            for i in range(0, 12000, 30):
+            for i in range(0, 4500, 30):
                 body = rest.batch_body(run, [(key, k, k, k) for k in range(i, i + 30)])
                 assert session.post(f"{server.url}/api/2.0/mlflow/runs/log-batch", json=body).status_code == 200
                 done.append(30)
@@ -158,15 +158,15 @@ def test_writers_wait_when_too_much_is_on_its_way(own):
     threads = [threading.Thread(target=write, args=(f"k{i}",)) for i in range(8)]
     for t in threads:
         t.start()
-    harness.await_true(lambda: sum(done) >= 65536, 60)
+    harness.await_true(lambda: sum(done) >= 16384, 60)
     harness.await_true(lambda: one(database, "select count(*) from pg_stat_activity where wait_event = 'advisory'") > 0)
     # What was let through before the mark is on its way; nothing more.
-    assert sum(done) < 80000
+    assert sum(done) < 24000
     holder.rollback()
     for t in threads:
         t.join()
-    assert all(len(client.history(run, f"k{i}")) == 12000 for i in (0, 7))
-    assert client.run_data(run)["metrics"] == {f"k{i}": 11999 for i in range(8)}
+    assert all(len(client.history(run, f"k{i}")) == 4500 for i in (0, 7))
+    assert client.run_data(run)["metrics"] == {f"k{i}": 4499 for i in range(8)}
 
 
 def test_dead_rows_that_a_long_report_keeps_are_not_read_again(own):
