@@ -702,4 +702,5 @@ void
 config_set_database(const char *uri)
 {
 	now.database = keep(uri);
+	now.embedded = true;
 }

@@ -9,7 +9,8 @@ struct config {
 	const char *host;
 	int port;
 	int workers;
-	const char *database;      /* libpq URI; "" = embedded cluster in data_dir */
+	const char *database;      /* libpq URI; "" = embedded cluster in data_dir, until config_set_database() */
+	bool embedded;             /* it is that cluster's */
 	const char *data_dir;
 	const char *default_artifact_root; /* "" = mlflow-artifacts:/ */
 	const char *artifacts_destination; /* folder or gs://bucket/path; "" = data_dir/artifacts */

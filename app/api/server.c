@@ -67,7 +67,7 @@ info(struct call *call)
 	buf_json(&call->out, text_from(tallyd_version));
 	buf_printf(&call->out, ",\"schema_version\":%d,\"workers\":%d,\"artifact_root\":", migrate_version(), config->workers);
 	buf_json(&call->out, text_from(config->default_artifact_root[0] != '\0' ? config->default_artifact_root : "mlflow-artifacts:/"));
-	buf_printf(&call->out, ",\"database\":\"%s\"", config->database[0] == '\0' ? "embedded" : "external");
+	buf_printf(&call->out, ",\"database\":\"%s\"", config->embedded ? "embedded" : "external");
 	buf_puts(&call->out, ",\"artifacts_destination\":");
 	buf_json(&call->out, text_from(config->artifacts_destination));
 	buf_puts(&call->out, ",\"mlflow_version\":\"" MLFLOW_VERSION "\"}");

@@ -193,6 +193,12 @@ def test_private_cluster_is_made_and_kept(embedded):
     assert got.status == 200 and got.json()["experiment"]["experiment_id"] == made.json()["experiment_id"]
 
 
+def test_info_tells_whose_the_database_is(embedded, tallyd):
+    info = lambda server: request("GET", server.url + "/api/2.0/tallyd/info").json()["database"]
+    assert info(again(embedded)) == "embedded"
+    assert info(tallyd) == "external"
+
+
 def test_private_cluster_has_a_socket_only_and_no_root(embedded):
     server = again(embedded)
     postgres = server.named("postgres")
