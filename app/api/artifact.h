@@ -35,6 +35,8 @@ struct artifact {
 struct store *artifact_store(struct call *);
 /* The store and key an artifact URI means; NULL when it is none of ours (why is empty) or cannot be used (why says). */
 struct store *artifact_place(struct text uri, struct text *prefix, char *why, size_t n);
+/* A path as a key, or MLflow's refusal. */
+bool artifact_path_valid(struct call *, struct text path, bool allow_empty, struct text *key) must_check;
 /* call->state for a key in the proxy's store. False: call->fail is set. */
 bool artifact_proxied(struct call *, struct text path, bool allow_empty, struct artifact **) must_check;
 /* The same for a path below an artifact URI that the database gave. */

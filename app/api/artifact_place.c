@@ -93,16 +93,23 @@ artifact_new(struct call *call, struct store *store)
 }
 
 bool
+artifact_path_valid(struct call *call, struct text path, bool allow_empty, struct text *key)
+{
+	const char *why;
+
+	return artifact_key(call->arena, path, allow_empty, key, &why) || call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
+}
+
+bool
 artifact_proxied(struct call *call, struct text path, bool allow_empty, struct artifact **out)
 {
 	struct text key;
-	const char *why;
 	struct store *store;
 
 	if (!config->serve_artifacts)
 		return call_refuse(call, TEMPORARILY_UNAVAILABLE, "The artifact endpoints are off: the server runs with --no-serve-artifacts.");
-	if (!artifact_key(call->arena, path, allow_empty, &key, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
+	if (!artifact_path_valid(call, path, allow_empty, &key))
+		return false;
 	store = artifact_store(call);
 	if (store == NULL)
 		return false;
@@ -209,21 +216,20 @@ bool
 artifact_at(struct call *call, struct text uri, struct text path, bool allow_empty, struct artifact **out)
 {
 	struct text prefix, key, whole;
-	const char *why;
 	struct store *store;
 
 	while (path.n > 0 && path.s[path.n - 1] == '/' && allow_empty)
 		path.n--;
 	if (text_is(path, ".") && allow_empty)
 		path = TEXT("");
-	if (!artifact_key(call->arena, path, allow_empty, &key, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
+	if (!artifact_path_valid(call, path, allow_empty, &key))
+		return false;
 	store = place(call, uri, &prefix);
 	if (store == NULL)
 		return false;
 	whole = prefix.n == 0 ? key : key.n == 0 ? prefix : text_format(call->arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(prefix), TEXT_ARG(key));
-	if (!artifact_key(call->arena, whole, allow_empty, &whole, &why))
-		return call_refuse(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
+	if (!artifact_path_valid(call, whole, allow_empty, &whole))
+		return false;
 	*out = artifact_new(call, store);
 	(*out)->key = whole;
 	(*out)->prefix = text_copy(call->arena, prefix);

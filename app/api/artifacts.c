@@ -731,7 +731,6 @@ upload_all(struct call *call)
 {
 	struct upload *u = call->state;
 	struct text key;
-	const char *why;
 	enum next next;
 
 	if (config->artifact_limit > 0 && (int64_t)u->body.n > config->artifact_limit)
@@ -742,8 +741,8 @@ upload_all(struct call *call)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify run_uuid.");
 	else if (!call_given(call, "path") || call_text(call, "path").n == 0)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify path.");
-	else if (!artifact_key(call->arena, call_text(call, "path"), false, &key, &why))
-		next = call_fail(call, INVALID_PARAMETER_VALUE, "Invalid path%s%s", why[0] != '\0' ? ": " : "", why);
+	else if (!artifact_path_valid(call, call_text(call, "path"), false, &key))
+		next = FAILED;
 	else if (u->body.n == 0)
 		next = call_fail(call, INVALID_PARAMETER_VALUE, "Request must specify data.");
 	else
