@@ -329,20 +329,20 @@ series_end(const struct logged *l, size_t at)
 	return end;
 }
 
-/* The latest value of the series that begins at `at`: of equals the first to come. */
+/* The latest value of a series from `at` to before `end`: of equals the first to come. */
 static const struct point *
-series_latest(const struct logged *l, size_t at)
+series_latest(const struct logged *l, size_t at, size_t end)
 {
-	size_t last = series_end(l, at) - 1;
+	size_t last = end - 1;
 
 	while (last > at && rank_compare(&l->metrics[last - 1], &l->metrics[last]) == 0)
 		last--;
 	return &l->metrics[last];
 }
 
-/* The points of a request's short series, or of its long ones. */
+/* A request's short series, or its long ones: their points and the latest of each. */
 static void
-series_add(struct columns *m, struct series *g, size_t req, const struct logged *l, bool of_long)
+series_add(struct columns *m, struct columns *latest, struct series *g, size_t req, const struct logged *l, bool of_long)
 {
 	size_t at;
 	size_t end;
@@ -356,6 +356,7 @@ series_add(struct columns *m, struct series *g, size_t req, const struct logged 
 			g->from[g->n] = (int32_t)m->n + 1;
 			g->to[g->n++] = (int32_t)(m->n + end - at);
 		}
+		point_add(latest, req, series_latest(l, at, end));
 		for (; at < end; at++)
 			point_add(m, req, &l->metrics[at]);
 	}
@@ -402,11 +403,9 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 		struct logged *one = logged_of(ops[i]);
 
 		if (direct)
-			series_add(&m, &g, i + 1, one, false);
+			series_add(&m, &l, &g, i + 1, one, false);
 		for (k = 0; !direct && k < one->metric_count; k++)
 			point_add(&m, i + 1, &one->metrics[k]);
-		for (k = 0; direct && k < one->metric_count; k = series_end(one, k))
-			point_add(&l, i + 1, series_latest(one, k));
 		for (k = 0; k < one->param_count; k++)
 			pair_add(&p, i + 1, &one->params[k]);
 		for (k = 0; k < one->tag_count; k++)
@@ -414,7 +413,7 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	}
 	a->short_be = (int32_t)htobe32((uint32_t)m.n);
 	for (i = 0; direct && i < n; i++)
-		series_add(&m, &g, i + 1, logged_of(ops[i]), true);
+		series_add(&m, &l, &g, i + 1, logged_of(ops[i]), true);
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
 	/* The first six are log_points' too. */
