@@ -143,6 +143,7 @@ static struct loop_timer *dirty_timer, *sweep_timer, *settle_timer;
 static struct piece *spare_pieces;
 static size_t spare_piece_count;
 static uint64_t last_id;
+static char process_name[9]; /* the first half of the names that we give to requests */
 static bool draining;
 static z_stream *deflating;
 static char read_bytes[READ_BYTES];
@@ -989,8 +990,6 @@ size_t
 http_name(const struct http_request *r, char out[HTTP_NAME_MOST + 1])
 {
 	static const char digits[] = "0123456789abcdef";
-	static pid_t mine;
-	static char process[9];
 	struct text given = http_header(r, "x-request-id");
 	uint64_t id = r->id;
 	size_t i, n = 0;
@@ -999,15 +998,7 @@ http_name(const struct http_request *r, char out[HTTP_NAME_MOST + 1])
 		out[i] = given.s[i];
 	if (i > 0 && i == given.n)
 		return i;
-	if (mine != getpid()) {
-		uint32_t noise = 0;
-
-		mine = getpid();
-		if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
-			noise = (uint32_t)mine;
-		snprintf(process, sizeof(process), "%08x", noise);
-	}
-	memcpy(out, process, 8);
+	memcpy(out, process_name, 8);
 	out[8] = '-';
 	for (i = 60; i > 0 && id >> i == 0; i -= 4)
 		;
@@ -1705,7 +1696,12 @@ http_ready(void *conn, int bits, bool trouble)
 void
 http_setup(const struct http_handler *h)
 {
+	uint32_t noise = 0;
+
 	handler = h;
+	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
+		noise = (uint32_t)getpid();
+	snprintf(process_name, sizeof(process_name), "%08x", noise);
 }
 
 void
