@@ -173,14 +173,7 @@ declare
 begin
   select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
     into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
-    from (
-           select coalesce(r.id, 0) as id, r.experiment_id, r.start_time, r.run_rank
-                , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
-             from unnest(r_run) with ordinality as n(run_id, i)
-             left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true /* limit 1: look-ups, whatever the planner thinks of the table */
-             left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
-            order by n.i
-         ) x;
+    from logged_runs(r_run) x;
 
   if cardinality(x_req) > 0 then
     return query
@@ -460,6 +453,19 @@ CREATE FUNCTION public.logged_model_json(m public.logged_models) RETURNS json
     RETURN json_build_object('info', json_strip_nulls(json_build_object('model_id', (m).model_id, 'experiment_id', ((m).experiment_id)::text, 'name', (m).name, 'creation_timestamp_ms', (m).creation_time, 'last_updated_timestamp_ms', (m).last_update_time, 'artifact_uri', (m).artifact_uri, 'status', (ARRAY['LOGGED_MODEL_PENDING'::text, 'LOGGED_MODEL_READY'::text, 'LOGGED_MODEL_UPLOAD_FAILED'::text])[(m).status], 'model_type', (m).model_type, 'source_run_id', (m).source_run_id, 'status_message', (m).status_message, 'tags', (SELECT json_agg(json_build_object('key', t.key, 'value', t.value) ORDER BY t.key) AS json_agg FROM public.logged_model_tags t WHERE (t.model = (logged_model_json.m).id)))), 'data', json_strip_nulls(json_build_object('params', (SELECT json_agg(json_build_object('key', p.key, 'value', p.value) ORDER BY p.key) AS json_agg FROM public.logged_model_params p WHERE (p.model = (logged_model_json.m).id)), 'metrics', (SELECT json_agg(json_build_object('key', x.key, 'value', public.double_json(x.value), 'timestamp', x."timestamp", 'step', x.step, 'dataset_name', x.dataset_name, 'dataset_digest', x.dataset_digest, 'model_id', (logged_model_json.m).model_id, 'run_id', x.run_id) ORDER BY x.key, x."timestamp", x.step) AS json_agg FROM public.logged_model_metrics x WHERE (x.model = (logged_model_json.m).id)))));
 
 COMMENT ON FUNCTION public.logged_model_json(m public.logged_models) IS 'A logged model as MLflow''s JSON.';
+
+CREATE FUNCTION public.logged_runs(run_ids text[]) RETURNS TABLE(id bigint, experiment_id bigint, start_time bigint, run_rank bigint, problem integer)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+select coalesce(r.id, 0), r.experiment_id, r.start_time, r.run_rank
+     , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end
+  from unnest(run_ids) with ordinality as n(run_id, i)
+  left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true
+  left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
+ order by n.i;
+$$;
+
+COMMENT ON FUNCTION public.logged_runs(run_ids text[]) IS 'The runs that requests name; see the file.';
 
 CREATE FUNCTION public.model_version_create(repeat_key bytea, model_name text, new_source text, new_location text, new_run_id text, new_run_link text, new_description text, new_model_id text, now_ms bigint, tags jsonb, arrived bigint, OUT fail text, OUT model_version json) RETURNS record
     LANGUAGE plpgsql
@@ -818,6 +824,58 @@ end
 $$;
 
 COMMENT ON FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], arrived bigint, OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) IS 'Creates a run or, for a repeated request, finds the first one.';
+
+CREATE TABLE public.runs (
+    id bigint NOT NULL,
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    experiment_id bigint NOT NULL,
+    run_rank bigint NOT NULL,
+    start_time bigint NOT NULL,
+    end_time bigint,
+    deleted_time bigint,
+    status smallint NOT NULL,
+    lifecycle smallint DEFAULT 0 NOT NULL,
+    user_id text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    artifact_uri text NOT NULL
+)
+WITH (fillfactor='85');
+
+COMMENT ON TABLE public.runs IS 'Runs.';
+
+COMMENT ON COLUMN public.runs.id IS 'Identity inside the database.';
+
+COMMENT ON COLUMN public.runs.run_id IS 'Id on the wire: 32 hexadecimal digits; imports may look otherwise.';
+
+COMMENT ON COLUMN public.runs.experiment_id IS 'The experiment.';
+
+COMMENT ON COLUMN public.runs.run_rank IS 'Order of run_id as a number (run_rank_of()): last sort key of every search.';
+
+COMMENT ON COLUMN public.runs.start_time IS 'Milliseconds since 1970, as the client sent it; never changes.';
+
+COMMENT ON COLUMN public.runs.end_time IS 'Milliseconds since 1970; null while running.';
+
+COMMENT ON COLUMN public.runs.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
+
+COMMENT ON COLUMN public.runs.status IS '1 RUNNING, 2 SCHEDULED, 3 FINISHED, 4 FAILED, 5 KILLED (MLflow''s enum).';
+
+COMMENT ON COLUMN public.runs.lifecycle IS '0 as its experiment, 1 deleted, 2 restored while its experiment is deleted.';
+
+COMMENT ON COLUMN public.runs.user_id IS 'User as the client sent it.';
+
+COMMENT ON COLUMN public.runs.name IS 'Run name; always equal to the tag mlflow.runName.';
+
+COMMENT ON COLUMN public.runs.artifact_uri IS 'Where the run''s artifacts lie; fixed at creation.';
+
+CREATE FUNCTION public.run_info(r public.runs, experiment_deleted bigint) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+select format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
+     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
+     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and experiment_deleted is not null) then 'deleted' else 'active' end);
+$$;
+
+COMMENT ON FUNCTION public.run_info(r public.runs, experiment_deleted bigint) IS 'A run as MLflow''s RunInfo in JSON.';
 
 CREATE FUNCTION public.run_jobs() RETURNS bigint
     LANGUAGE plpgsql
@@ -1780,48 +1838,6 @@ ALTER TABLE public.run_models ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE TABLE public.runs (
-    id bigint NOT NULL,
-    run_id text NOT NULL COLLATE pg_catalog."C",
-    experiment_id bigint NOT NULL,
-    run_rank bigint NOT NULL,
-    start_time bigint NOT NULL,
-    end_time bigint,
-    deleted_time bigint,
-    status smallint NOT NULL,
-    lifecycle smallint DEFAULT 0 NOT NULL,
-    user_id text DEFAULT ''::text NOT NULL,
-    name text DEFAULT ''::text NOT NULL,
-    artifact_uri text NOT NULL
-)
-WITH (fillfactor='85');
-
-COMMENT ON TABLE public.runs IS 'Runs.';
-
-COMMENT ON COLUMN public.runs.id IS 'Identity inside the database.';
-
-COMMENT ON COLUMN public.runs.run_id IS 'Id on the wire: 32 hexadecimal digits; imports may look otherwise.';
-
-COMMENT ON COLUMN public.runs.experiment_id IS 'The experiment.';
-
-COMMENT ON COLUMN public.runs.run_rank IS 'Order of run_id as a number (run_rank_of()): last sort key of every search.';
-
-COMMENT ON COLUMN public.runs.start_time IS 'Milliseconds since 1970, as the client sent it; never changes.';
-
-COMMENT ON COLUMN public.runs.end_time IS 'Milliseconds since 1970; null while running.';
-
-COMMENT ON COLUMN public.runs.deleted_time IS 'Milliseconds since 1970 of the deletion; null while active.';
-
-COMMENT ON COLUMN public.runs.status IS '1 RUNNING, 2 SCHEDULED, 3 FINISHED, 4 FAILED, 5 KILLED (MLflow''s enum).';
-
-COMMENT ON COLUMN public.runs.lifecycle IS '0 as its experiment, 1 deleted, 2 restored while its experiment is deleted.';
-
-COMMENT ON COLUMN public.runs.user_id IS 'User as the client sent it.';
-
-COMMENT ON COLUMN public.runs.name IS 'Run name; always equal to the tag mlflow.runName.';
-
-COMMENT ON COLUMN public.runs.artifact_uri IS 'Where the run''s artifacts lie; fixed at creation.';
 
 ALTER TABLE public.runs ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME public.runs_id_seq

@@ -1,6 +1,6 @@
 /*
  * Turns files into C at build time.
- *   embed queries OUT.h OUT.c FILE.sql...     the "-- name: x" blocks as db_statements[]
+ *   embed queries OUT.h OUT.c FILE.sql...     the "-- name: x" blocks as db_statements[]; "-- like: y x a b" is block x once more as y, over table b where that has a
  *   embed migrations OUT.c LIST FILE.sql... [LIST FILE.sql...]   whole files, lists of app/migrations.h
  *   embed assets OUT.c FOLDER NAME...         the web UI's files, with type, hash and gzip bytes
  */
@@ -173,6 +173,43 @@ add_query(const char *path, const char *name, size_t name_n, const char *body, s
 	query_count++;
 }
 
+/* "-- like: NEW OLD FROM TO" */
+static void
+add_like(const char *path, const char *line, const char *stop)
+{
+	const char *words[4], *at = line;
+	size_t sizes[4], n = 0;
+	const struct query *old = NULL;
+	char *body;
+
+	for (int i = 0; i < 4; i++) {
+		while (at < stop && isspace((unsigned char)*at))
+			at++;
+		for (words[i] = at; at < stop && !isspace((unsigned char)*at);)
+			at++;
+		sizes[i] = (size_t)(at - words[i]);
+		if (sizes[i] == 0)
+			die("\"-- like:\" takes a new name, an old one, a table and another", path);
+	}
+	for (size_t i = 0; i < query_count; i++)
+		if (strlen(queries[i].name) == sizes[1] && memcmp(queries[i].name, words[1], sizes[1]) == 0)
+			old = &queries[i];
+	if (old == NULL)
+		die("\"-- like:\" an unknown block", path);
+	body = take(old->n * (sizes[3] + 1));
+	for (size_t i = 0; i < old->n;) {
+		if (old->n - i >= sizes[2] && memcmp(old->sql + i, words[2], sizes[2]) == 0) {
+			memcpy(body + n, words[3], sizes[3]);
+			n += sizes[3];
+			i += sizes[2];
+		} else {
+			body[n++] = old->sql[i++];
+		}
+	}
+	add_query(path, words[0], sizes[0], body, n);
+	free(body);
+}
+
 /* Lines that are only a comment are dropped: they may sit above the next block's name. */
 static void
 read_queries(const char *path)
@@ -192,7 +229,13 @@ read_queries(const char *path)
 		at = stop;
 		for (first = line; first < stop && (*first == ' ' || *first == '\t'); first++)
 			;
-		if (strncmp(line, "-- name:", 8) == 0) {
+		if (strncmp(line, "-- like:", 8) == 0) {
+			if (name != NULL)
+				add_query(path, name, name_n, body, n);
+			free(name);
+			name = NULL;
+			add_like(path, line + 8, stop);
+		} else if (strncmp(line, "-- name:", 8) == 0) {
 			if (name != NULL)
 				add_query(path, name, name_n, body, n);
 			for (first = line + 8; first < stop && (*first == ' ' || *first == '\t'); first++)

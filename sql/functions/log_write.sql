@@ -1,8 +1,22 @@
+-- The runs that requests name, in their order. problem: 1 no such run, 2 the run is deleted. Plain enough for the planner to put it into the caller's query; limit 1: look-ups,
+-- whatever it thinks of the tables.
+create or replace function logged_runs(run_ids text[]) returns table (id bigint, experiment_id bigint, start_time bigint, run_rank bigint, problem integer)
+language sql stable parallel safe
+as $$
+select coalesce(r.id, 0), r.experiment_id, r.start_time, r.run_rank
+     , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end
+  from unnest(run_ids) with ordinality as n(run_id, i)
+  left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true
+  left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
+ order by n.i;
+$$;
+comment on function logged_runs(text[]) is 'The runs that requests name; see the file.';
+
 -- One batch of logging: any number of requests (r_run: their run ids), each stored whole or refused alone; rows come back for refused ones only.
 -- m_*: every metric point; l_*: the best candidate for the latest value of each (request, key), or nothing: then the points go into metric_log, which is cheaper when they are few a request (log_apply()).
 -- The first m_short of the points are rows of metrics; the rest are long series, each request's from g_from to g_to in order, that become sealed chunks at once.
 -- p_*: params; t_*: tags; x_*: points that name a logged model. *_req: the request, from 1.
--- problem: 1 no such run, 2 the run is deleted, 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
+-- problem: as in logged_runs(), and 3 a param has another value already, 4 no such logged model (new: its id). Conflicts between requests of one batch raise 40001: the caller runs them one by one.
 create or replace function log_write(
   r_run text[]
 , m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[]
@@ -27,14 +41,7 @@ declare
 begin
   select array_agg(x.id), array_agg(x.experiment_id), array_agg(x.start_time), array_agg(x.run_rank), array_agg(x.problem), max(x.problem)
     into v_id, v_experiment, v_start, v_rank, v_problem, v_worst
-    from (
-           select coalesce(r.id, 0) as id, r.experiment_id, r.start_time, r.run_rank
-                , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
-             from unnest(r_run) with ordinality as n(run_id, i)
-             left join lateral (select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true /* limit 1: look-ups, whatever the planner thinks of the table */
-             left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
-            order by n.i
-         ) x;
+    from logged_runs(r_run) x;
 
   if cardinality(x_req) > 0 then
     return query

@@ -2,9 +2,7 @@
 -- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. Kinds as in run_page;
 -- 7 least and 8 largest over the whole history of a metric, for these runs only.
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
-     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
-     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
+     , run_info(r, e.deleted_time) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = any ($1::bigint[])
@@ -66,57 +64,8 @@ select (select json_agg(x.key order by x.key) from (select key from n order by k
      , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
      , (select m.yes from many m) or null as more;
 
--- name: param_keys
-with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
-, k(experiment_id, key_id) as (
-    select e.id, (select min(l.key_id) from params l where l.experiment_id = e.id and not l.deleted)
-      from unnest($1::bigint[]) as e(id)
-     where (select not h.asked or h.vast from how h)
-     union all
-    select k.experiment_id, (select min(l.key_id) from params l where l.experiment_id = k.experiment_id and l.key_id > k.key_id and not l.deleted) from k where k.key_id is not null
-  )
-, few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
-, many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
-, n as (
-    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]')
-     union
-    (
-    select f.key
-      from (select keys.id, keys.key from keys where keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]') and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
-     where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
-       and (select true from unnest($1::bigint[]) as e(id) where (select true from params l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
-     limit (select case when m.yes then $3::bigint end from many m)
-    )
-  )
-select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys
-     , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
-     , (select m.yes from many m) or null as more;
-
--- name: tag_keys
-with recursive how as materialized (select c.reltuples > 200000 as vast, $2::text <> '' as asked, $3::bigint > 1000 as whole from pg_class c where c.oid = 'keys'::regclass)
-, k(experiment_id, key_id) as (
-    select e.id, (select min(l.key_id) from tags l where l.experiment_id = e.id and not l.deleted)
-      from unnest($1::bigint[]) as e(id)
-     where (select not h.asked or h.vast from how h)
-     union all
-    select k.experiment_id, (select min(l.key_id) from tags l where l.experiment_id = k.experiment_id and l.key_id > k.key_id and not l.deleted) from k where k.key_id is not null
-  )
-, few as materialized (select k.key_id from k where k.key_id is not null limit (select case when not (h.vast or h.whole) then 1001 end from how h))
-, many as materialized (select count(*) > 1000 and not (h.vast or h.whole) as yes from few cross join how h group by h.vast, h.whole)
-, n as (
-    select keys.key from few join keys on keys.id = few.key_id where not (select m.yes from many m) and position(lower($2::text) in lower(keys.key)) > 0 and keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]')
-     union
-    (
-    select f.key
-      from (select keys.id, keys.key from keys where keys.key > $4::text and ($5::boolean is not true or keys.key !~ '(^|[^[:alpha:]])[0-9]') and position(lower($2::text) in lower(keys.key)) > 0 order by keys.key offset 0) f
-     where ((select m.yes from many m) or (select h.asked and not h.vast from how h))
-       and (select true from unnest($1::bigint[]) as e(id) where (select true from tags l where l.experiment_id = e.id and l.key_id = f.id and not l.deleted limit 1) limit 1)
-     limit (select case when m.yes then $3::bigint end from many m)
-    )
-  )
-select (select json_agg(x.key order by x.key) from (select key from n order by key limit $3::bigint) x) as keys
-     , case when (select m.yes from many m) then 1001 else (select count(*) from n) end as total
-     , (select m.yes from many m) or null as more;
+-- like: param_keys metric_keys latest_metrics params
+-- like: tag_keys metric_keys latest_metrics tags
 
 -- name: run_groups
 -- $1 identities, $2 what to group by ("params.alpha"), $3 metric names.

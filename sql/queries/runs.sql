@@ -30,17 +30,10 @@ select req, problem, key_id, old, new
      , $22::integer[], $23::text[], $24::text[], $25::bigint[], $26::bigint[], $27::double precision[], $28::text[], $29::text[]);
 
 -- name: log_points
--- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan. limit 1: look-ups, whatever the planner thinks of the tables.
+-- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan.
 with x as materialized (
-    select array_agg(r.id) as runs, array_agg(r.problem) as problems, max(r.problem) as worst
-      from (
-             select case when r.id is null or r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 0 else r.id end as id
-                  , case when r.id is null then 1 when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 2 else 0 end as problem
-               from unnest($1::text[]) with ordinality as n(run_id, i)
-               left join lateral (select r.id, r.experiment_id, r.lifecycle from runs r where r.run_id = n.run_id limit 1) r on true
-               left join lateral (select e.deleted_time from experiments e where e.id = r.experiment_id limit 1) e on true
-              order by n.i
-           ) r
+    select array_agg(case when r.problem = 0 then r.id else 0 end) as runs, array_agg(r.problem) as problems, max(r.problem) as worst
+      from logged_runs($1::text[]) r
   )
 , w as (insert into metric_log (runs, requests, keys, steps, timestamps, values) select x.runs, $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[] from x)
 select p.i::integer as req, p.problem, null::integer as key_id, null::text as old, null::text as new
@@ -137,9 +130,7 @@ select case when r.deleted then 'deleted' when not exists (select from d) then '
 -- kind: 0 info (JSON), 1 metric, 2 param, 3 tag, 4 dataset input (JSON), 5 model input, 6 model output
 with r as materialized (select id from runs where run_id = $1::text)
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
-     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
-     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
+     , run_info(r, e.deleted_time) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = (select id from r)
@@ -161,9 +152,7 @@ select run, case when output then 6 else 5 end, 0, null, step, id, model_id from
 -- name: run_page
 -- The same for a page of runs, by identity.
 select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
-     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
-     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end) as text
+     , run_info(r, e.deleted_time) as text
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = any ($1::bigint[])
