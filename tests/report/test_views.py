@@ -9,6 +9,7 @@ import pathlib
 import re
 import time
 
+import procfs
 import psycopg2
 import pytest
 from conftest import RUNS, SQL, apply_files, connect, rows
@@ -349,8 +350,7 @@ def plan_nodes(plan):
 
 def processor_seconds(connection):
     """What the connection's server process has used so far."""
-    fields = pathlib.Path(f"/proc/{connection.info.backend_pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return procfs.cpu([connection.info.backend_pid])
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)

@@ -12,6 +12,8 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
+import urllib.request
 
 import pytest
 
@@ -46,6 +48,48 @@ class Debian:
         return (self.folder / path.lstrip("/")).read_text()
 
 
+class Served:
+    """A command that serves, as an account in a root. /proc only in a mount namespace of its own: nothing is left mounted in the root, whatever ends the test."""
+
+    def __init__(self, root, user, directory, command, env, port):
+        self.port = port
+        self.log = open(root.folder / "tmp/served.log", "w+")
+        inside = ["chroot", f"--userspec={user}", str(root.folder), "/usr/bin/env", "--chdir", directory, *command]
+        self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount -t proc proc "{root.folder}/proc" && exec "$@"', "sh", *inside],
+                                        env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def wait(self, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.text()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2) as answer:
+                    assert answer.status == 200
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(self.text())
+
+    def text(self):
+        self.log.flush()
+        return pathlib.Path(self.log.name).read_text(errors="replace")[-5000:]
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(90) == 0, self.text()
+
+
+def need_roots():
+    if not os.environ.get("TALLYD_FULL"):
+        pytest.skip("TALLYD_FULL=1 runs it")
+    if os.geteuid() != 0 or not shutil.which("debootstrap"):
+        pytest.skip("needs root and debootstrap")
+
+
+def wanted(releases):
+    return [r for r in releases if r in os.environ.get("TALLYD_RELEASES", ",".join(releases)).split(",")]
+
+
 RELEASES = ["bookworm", "noble", "jammy"]
 BUILD_NEEDS = re.search(r"^build_needs=\((.*)\)$", (ROOT / "deploy/quickstart").read_text(), re.M).group(1).split() + ["kore", "dpkg-dev"]
 
@@ -78,13 +122,10 @@ def make_root(folder, release="bookworm"):
     return debian
 
 
-@pytest.fixture(scope="session", params=[r for r in RELEASES if r in os.environ.get("TALLYD_RELEASES", ",".join(RELEASES)).split(",")])
+@pytest.fixture(scope="session", params=wanted(RELEASES))
 def base(request, tmp_path_factory):
     """A root with what every test needs, made once a release."""
-    if not os.environ.get("TALLYD_FULL"):
-        pytest.skip("TALLYD_FULL=1 runs it")
-    if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        pytest.skip("needs root and debootstrap")
+    need_roots()
     if not BINARY.exists():
         pytest.skip("no binary: run make")
     folder = tmp_path_factory.mktemp("debian") / "base"

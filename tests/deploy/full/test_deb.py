@@ -2,13 +2,11 @@
 import os
 import re
 import socket
-import subprocess
-import time
 import urllib.request
 
 import pytest
 
-from conftest import ROOT, run
+from conftest import ROOT, Served, run
 
 PORT = 7710
 
@@ -23,39 +21,15 @@ def free(port):
         return s.connect_ex(("127.0.0.1", port)) != 0
 
 
-class Service:
+class Service(Served):
     """The unit's command as the unit's user, in the root."""
 
     def __init__(self, debian):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TALLYD_PORT": str(PORT), "HOME": "/var/lib/tallyd"}
-        command = unit("ExecStart").split()
-        self.log = open(debian.folder / "tmp/service.log", "w+")
-        # /proc only in a mount namespace of its own: nothing is left mounted in the root, whatever ends the test.
-        inside = ["chroot", f"--userspec={unit('User')}:{unit('Group')}", str(debian.folder), "/usr/bin/env", "--chdir", unit("WorkingDirectory"), *command]
-        self.process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount -t proc proc "{debian.folder}/proc" && exec "$@"', "sh", *inside],
-            env=environment, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-
-    def wait(self):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.text()
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2) as answer:
-                    assert answer.status == 200
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError(self.text())
-
-    def text(self):
-        self.log.flush()
-        with open(self.log.name) as f:
-            return f.read()[-4000:]
+        super().__init__(debian, f"{unit('User')}:{unit('Group')}", unit("WorkingDirectory"), unit("ExecStart").split(), environment, PORT)
 
     def stop(self):
-        self.process.terminate()
-        assert self.process.wait(90) == 0, self.text()
+        super().stop()
         assert free(PORT)
 
 

@@ -3,23 +3,18 @@ Debian 12 brings PostgreSQL 15, Ubuntu 24.04 brings 16, Debian 13 brings 17; Kor
 import os
 import pathlib
 import shutil
-import subprocess
-import time
 import urllib.request
 
 import pytest
-from conftest import ROOT, copy_sources, make_root, run
+from conftest import ROOT, Served, copy_sources, make_root, need_roots, run, wanted
 
 PORT = 7720
 RELEASES = {"bookworm": "15", "noble": "16", "trixie": "17"}
 
 
-@pytest.fixture(scope="module", params=[r for r in RELEASES if r in os.environ.get("TALLYD_RELEASES", ",".join(RELEASES)).split(",")])
+@pytest.fixture(scope="module", params=wanted(RELEASES))
 def system(request, tmp_path_factory):
-    if not os.environ.get("TALLYD_FULL"):
-        pytest.skip("TALLYD_FULL=1 runs it")
-    if os.geteuid() != 0 or not shutil.which("debootstrap"):
-        pytest.skip("needs root and debootstrap")
+    need_roots()
     folder = tmp_path_factory.mktemp("quickstart") / "root"
     made = make_root(folder, request.param)
     made.in_root("apt-get", "install", "-y", "-q", "--no-install-recommends", "sudo", "curl")
@@ -50,33 +45,8 @@ def system(request, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-class Quickstart:
-    def __init__(self, system):
-        self.log = open(system.folder / "tmp/quickstart.log", "w+")
-        inside = ["chroot", "--userspec=ada:ada", str(system.folder), "/usr/bin/env", "--chdir", "/home/ada/tallyd", "./deploy/quickstart", "--port", str(PORT)]
-        # /proc only in a mount namespace of its own: nothing is left mounted in the root, whatever ends the test.
-        self.process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", f'mount -t proc proc "{system.folder}/proc" && exec "$@"', "sh", *inside], env=system.settings, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=subprocess.STDOUT)
-
-    def wait(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.text()
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=2) as answer:
-                    assert answer.status == 200
-                    return
-            except OSError:
-                time.sleep(0.2)
-        raise AssertionError(self.text())
-
-    def text(self):
-        self.log.flush()
-        return pathlib.Path(self.log.name).read_text(errors="replace")[-5000:]
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(90) == 0, self.text()
+def quickstart_in(system):
+    return Served(system, "ada:ada", "/home/ada/tallyd", ["./deploy/quickstart", "--port", str(PORT)], system.settings, PORT)
 
 
 @pytest.fixture
@@ -84,7 +54,7 @@ def quickstart(system):
     started = []
 
     def start(seconds):
-        started.append(Quickstart(system))
+        started.append(quickstart_in(system))
         started[-1].wait(seconds)
         return started[-1]
     yield start
