@@ -1,6 +1,6 @@
 /*
  * Shortest round-trip digits of a double by libstdc++'s std::to_chars (Ryu inside), laid out as Python's repr() does: fixed from 1e-4 to below 1e16; and back by std::from_chars.
- * The one C++ file: C has no such functions; printf with trial digits is ten times slower, strtod three times.
+ * The one C++ file: C has no such functions; printf with trial digits is ten times slower, strtod takes three times the instructions.
  */
 #include <charconv>
 #include <cmath>
