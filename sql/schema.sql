@@ -104,58 +104,90 @@ CREATE FUNCTION public.location_join(location text, path text) RETURNS text
 
 COMMENT ON FUNCTION public.location_join(location text, path text) IS 'A location with a path added before its query string.';
 
-CREATE FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) RETURNS record
+CREATE FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT last bigint) RETURNS record
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     SET work_mem TO '32MB'
     AS $$
+declare
+  v_run bigint[];
+  v_key integer[];
+  v_step bigint[];
+  v_time bigint[];
+  v_value double precision[];
+  v_newest boolean[];
+  v_series bigint;
+  v_updated bigint;
 begin
   perform pg_advisory_xact_lock(apply_lock());
   perform pg_advisory_xact_lock_shared(points_lock());
   perform set_config('synchronous_commit', 'off', true);
   with g as (delete from metric_log l where l.seq > after returning l.*)
-  , p as materialized (
-      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, g.seq, u.i
+  , p as (
+      select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, case when u.value = 'NaN' then 0 else u.value end as rank, g.seq, u.i
         from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) with ordinality as u(request, key_id, step, timestamp, value, i)
        where g.runs[u.request] <> 0
-       order by 1, 2, 3, 4, (case when u.value = 'NaN' then 0 else u.value end), 6 desc, 7 desc
     )
-  , r as materialized (
-      select r.id, r.experiment_id, r.start_time, r.run_rank, r.lifecycle = 1 as deleted
-        from (select distinct p.run from p) p
-        join runs r on r.id = p.run
+  , q as (
+      select p.*, lead(p.seq) over w is null as newest, (lead(p.step) over w, lead(p.timestamp) over w, lead(p.value) over w) is not distinct from (p.step, p.timestamp, p.value) as again
+        from p
+      window w as (partition by p.run, p.key_id order by p.step, p.timestamp, p.rank, p.seq desc, p.i desc)
     )
-  , s as (insert into unsettled (run, experiment_id) select r.id, r.experiment_id from r order by r.id on conflict do nothing returning run)
-  , h as (
-      insert into metrics (run, key_id, step, timestamp, value)
-      select p.run, p.key_id, p.step, p.timestamp, p.value from p where (select count(*) from s) >= 0
-          on conflict do nothing
-      returning 1
-    )
-  , n as (
-      insert into latest_metrics as l (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
-      select p.run, p.key_id, r.deleted, r.experiment_id, p.value, p.value, p.step, p.timestamp, r.start_time, r.run_rank
-        from (
-               select p.run, p.key_id, p.step, p.timestamp, p.value
-                    , lead(1) over (partition by p.run, p.key_id order by p.step, p.timestamp, (case when p.value = 'NaN' then 0 else p.value end), p.seq desc, p.i desc) is null as newest
-                 from p
-             ) p
-        join r on r.id = p.run
-       where p.newest
-         and (select count(*) from h) >= 0
-       order by p.run, p.key_id
-          on conflict (run, key_id) do update
-         set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
-       where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
-           > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end)
-    )
-  select g.n, g.last, (select count(*) from p) into batches, last, points from (select count(*) as n, max(seq) as last from g) g;
+  select g.n, g.last, q.series, q.run, q.key_id, q.step, q.timestamp, q.value, q.newest
+    into batches, last, v_series, v_run, v_key, v_step, v_time, v_value, v_newest
+    from (select count(*) as n, max(g.seq) as last from g) g
+       , (
+           select count(*) filter (where q.newest) as series, array_agg(q.run) as run, array_agg(q.key_id) as key_id, array_agg(q.step) as step, array_agg(q.timestamp) as timestamp
+                , array_agg(q.value) as value, array_agg(q.newest) as newest
+             from q
+            where not q.again
+         ) q;
+  if v_series = 0 then
+    return;
+  end if;
+
+  insert into unsettled (run, experiment_id)
+  select r.id, r.experiment_id
+    from (select distinct p.run from unnest(v_run) as p(run)) p
+    join runs r on r.id = p.run
+   order by r.id
+      on conflict do nothing;
+
+  begin
+    insert into metrics (run, key_id, step, timestamp, value)
+    select p.run, p.key_id, p.step, p.time, p.value from unnest(v_run, v_key, v_step, v_time, v_value) as p(run, key_id, step, time, value);
+  exception when unique_violation then
+    insert into metrics (run, key_id, step, timestamp, value)
+    select p.run, p.key_id, p.step, p.time, p.value from unnest(v_run, v_key, v_step, v_time, v_value) as p(run, key_id, step, time, value)
+        on conflict do nothing;
+  end;
+
+  update latest_metrics l
+     set value = n.value, step = n.step, timestamp = n.time
+    from unnest(v_run, v_key, v_step, v_time, v_value, v_newest) as n(run, key_id, step, time, value, newest)
+   where n.newest
+     and l.run = n.run
+     and l.key_id = n.key_id
+     and (n.step, n.time, case when n.value = 'NaN' then 0 else n.value end) > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  get diagnostics v_updated = row_count;
+  if v_updated < v_series then
+    insert into latest_metrics as l (run, key_id, deleted, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+    select n.run, n.key_id, r.lifecycle = 1, r.experiment_id, n.value, n.value, n.step, n.time, r.start_time, r.run_rank
+      from unnest(v_run, v_key, v_step, v_time, v_value, v_newest) as n(run, key_id, step, time, value, newest)
+      join runs r on r.id = n.run
+     where n.newest
+     order by n.run, n.key_id
+        on conflict (run, key_id) do update
+       set value = excluded.value, step = excluded.step, timestamp = excluded.timestamp
+     where (excluded.step, excluded.timestamp, case when excluded.value = 'NaN' then 0 else excluded.value end)
+         > (l.step, l.timestamp, case when l.value = 'NaN' then 0 else l.value end);
+  end if;
 end
 $$;
 
-COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT points bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
+COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
 
 CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], m_short integer, g_req integer[], g_from integer[], g_to integer[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
     LANGUAGE plpgsql
@@ -782,6 +814,18 @@ end
 $$;
 
 COMMENT ON FUNCTION public.repeat_of(repeat_key bytea, arrived bigint, new_object text) IS 'What the first of two equal creates made, for the second one; null for the first.';
+
+CREATE FUNCTION public.run_changes_draw() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform pg_advisory_xact_lock(points_lock());
+  update run_changes set latest = (random() * 9e18)::bigint;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION public.run_changes_draw() IS 'Notes a change in run_changes.';
 
 CREATE FUNCTION public.run_create(repeat_key bytea, new_run_id text, experiment bigint, new_user_id text, new_name text, new_start_time bigint, tag_keys integer[], tag_values text[], arrived bigint, OUT fail text, OUT run_id text, OUT artifact_uri text, OUT name text) RETURNS record
     LANGUAGE plpgsql
@@ -1793,6 +1837,14 @@ COMMENT ON COLUMN public.repeats.reply IS 'The answer''s JSON.';
 
 COMMENT ON COLUMN public.repeats.answered_us IS 'When the client had acknowledged the answer, in microseconds since 1970 by the server''s clock; an equal request that arrived later is an honest second call.';
 
+CREATE TABLE public.run_changes (
+    latest bigint NOT NULL
+);
+
+COMMENT ON TABLE public.run_changes IS 'One row, that changes with the state of any run.';
+
+COMMENT ON COLUMN public.run_changes.latest IS 'Drawn by lot whenever runs or experiments are deleted or restored: as long as it stays the same, a run that was active still is.';
+
 CREATE TABLE public.run_datasets (
     run bigint NOT NULL,
     dataset_id bigint NOT NULL,
@@ -2168,6 +2220,10 @@ CREATE INDEX seal_queue_due_idx ON public.seal_queue USING btree (due);
 CREATE INDEX tags_search_idx ON public.tags USING btree (experiment_id, key_id, "left"(value, 64), start_time DESC, run_rank, run) WHERE (NOT deleted);
 
 CREATE INDEX unsettled_experiment_id_idx ON public.unsettled USING btree (experiment_id);
+
+CREATE TRIGGER run_changes BEFORE UPDATE OF deleted_time ON public.experiments FOR EACH STATEMENT EXECUTE FUNCTION public.run_changes_draw();
+
+CREATE TRIGGER run_changes BEFORE UPDATE OF lifecycle ON public.runs FOR EACH STATEMENT EXECUTE FUNCTION public.run_changes_draw();
 
 ALTER TABLE ONLY public.datasets
     ADD CONSTRAINT datasets_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;

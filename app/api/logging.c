@@ -8,6 +8,7 @@
 #include "api/keys.h"
 #include "api/live.h"
 #include "api/names.h"
+#include "api/run_numbers.h"
 #include "base/log.h"
 #include "engine/stats.h"
 #include "sql_queries.h"
@@ -167,13 +168,15 @@ clamp(double v)
 /* ---- merging ---- */
 
 #define PARAMS 29       /* of log_write */
-#define POINTS_PARAMS 6 /* of log_points */
+#define POINTS_PARAMS 6 /* of log_points; log_known has one more */
 #define SHORT_PARAM 11  /* no array */
+#define CHANGES_PARAM 6 /* of log_known, no array */
 
 struct arrays {
 	struct db_param params[PARAMS];
 	size_t logged; /* points that go into metric_log */
 	int32_t short_be;
+	int64_t changes_be;
 };
 
 struct columns {
@@ -371,29 +374,46 @@ series_param(struct db_param *out, struct series *g)
 	free(g->req);
 }
 
+/* Nothing but points that go into metric_log; when all runs are known, by their numbers. */
 static void
-logged_merge(struct db_op **ops, size_t n, struct db_op *out)
+points_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metrics, struct db_op *out)
 {
-	struct arrays *a = calloc(1, sizeof(*a));
-	struct text *runs = malloc(n * sizeof(*runs));
-	size_t metrics = 0, params = 0, tags = 0, models = 0;
-	struct columns m, l, p, t;
-	struct series g;
-	bool direct, points_only;
+	struct arrays *a = out->user;
+	int64_t *numbers = malloc(n * sizeof(*numbers));
+	struct columns m;
+	bool known = true;
 	size_t i;
 	size_t k;
 
-	PRECOND(a != NULL && runs != NULL);
+	PRECOND(numbers != NULL);
+	columns_make(&m, metrics);
 	for (i = 0; i < n; i++) {
-		struct logged *one = logged_of(ops[i]);
+		const struct logged *one = logged_of(ops[i]);
 
-		runs[i] = one->run_id;
-		metrics += one->metric_count;
-		params += one->param_count;
-		tags += one->tag_count;
-		models += one->model_count;
+		known = known && run_number(runs[i], &numbers[i]);
+		for (k = 0; k < one->metric_count; k++)
+			point_add(&m, i + 1, &one->metrics[k]);
 	}
-	direct = metrics >= n * DIRECT_POINTS;
+	a->params[0] = known ? db_p_int8s(numbers, n, NULL) : db_p_texts(runs, n, NULL);
+	points_param(&a->params[1], &m);
+	a->changes_be = (int64_t)htobe64((uint64_t)run_numbers_changes());
+	a->params[CHANGES_PARAM] = (struct db_param){ .bytes = known ? &a->changes_be : NULL, .n = sizeof(a->changes_be) };
+	a->logged = metrics;
+	free(numbers);
+	out->statement = known ? SQL_log_known : SQL_log_points;
+	out->param_count = known ? POINTS_PARAMS + 1 : POINTS_PARAMS;
+}
+
+static void
+all_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metrics, size_t params, size_t tags, size_t models, struct db_op *out)
+{
+	struct arrays *a = out->user;
+	bool direct = metrics >= n * DIRECT_POINTS;
+	struct columns m, l, p, t;
+	struct series g;
+	size_t i;
+	size_t k;
+
 	columns_make(&m, metrics);
 	columns_make(&l, direct ? metrics : 0);
 	series_make(&g, direct ? metrics / LONG_SERIES : 0);
@@ -416,7 +436,6 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 		series_add(&m, &l, &g, i + 1, logged_of(ops[i]), true);
 	a->params[0] = db_p_texts(runs, n, NULL);
 	points_param(&a->params[1], &m);
-	/* The first six are log_points' too. */
 	points_param(&a->params[6], &l);
 	a->params[SHORT_PARAM] = (struct db_param){ .bytes = &a->short_be, .n = sizeof(a->short_be) };
 	series_param(&a->params[12], &g);
@@ -424,16 +443,51 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 	pairs_param(&a->params[18], &t);
 	models_param(&a->params[21], ops, n, models);
 	a->logged = direct ? 0 : metrics;
-	free(runs);
-	points_only = !direct && metrics > 0 && params + tags + models == 0;
-	out->statement = points_only ? SQL_log_points : SQL_log_write;
-	out->params = a->params;
-	out->param_count = points_only ? POINTS_PARAMS : PARAMS;
-	out->user = a;
+	out->statement = SQL_log_write;
+	out->param_count = PARAMS;
 }
 
-/* Columns of log_write */
+static void
+logged_merge(struct db_op **ops, size_t n, struct db_op *out)
+{
+	struct arrays *a = calloc(1, sizeof(*a));
+	struct text *runs = malloc(n * sizeof(*runs));
+	size_t metrics = 0, params = 0, tags = 0, models = 0;
+	size_t i;
+
+	PRECOND(a != NULL && runs != NULL);
+	for (i = 0; i < n; i++) {
+		struct logged *one = logged_of(ops[i]);
+
+		runs[i] = one->run_id;
+		metrics += one->metric_count;
+		params += one->param_count;
+		tags += one->tag_count;
+		models += one->model_count;
+	}
+	out->user = a;
+	out->params = a->params;
+	if (metrics > 0 && metrics < n * DIRECT_POINTS && params + tags + models == 0)
+		points_merge(ops, n, runs, metrics, out);
+	else
+		all_merge(ops, n, runs, metrics, params, tags, models, out);
+	free(runs);
+}
+
+static void
+arrays_free(struct arrays *a)
+{
+	size_t i;
+
+	for (i = 0; i < PARAMS; i++)
+		if (a->params[i].bytes != &a->short_be && a->params[i].bytes != &a->changes_be)
+			db_p_array_free(&a->params[i]);
+	free(a);
+}
+
+/* Columns of log_write: a row for each request that is refused; of log_points: for each one. */
 enum { OUT_REQ, OUT_PROBLEM, OUT_KEY, OUT_OLD, OUT_NEW };
+enum { OUT_NUMBER = 2, OUT_CHANGES };
 
 static void
 param_changed(struct call *call, const struct logged *l, const PGresult *r, int row)
@@ -481,28 +535,47 @@ refused(struct call *call, const PGresult *r, int row)
 	}
 }
 
+/* What PostgreSQL says of each request, and of its run. */
+static void
+answers_take(struct db_op **ops, size_t n, const struct db_statement *statement, const PGresult *result)
+{
+	int row;
+
+	for (row = 0; row < PQntuples(result); row++) {
+		int32_t req = db_int4(result, row, OUT_REQ);
+		struct db_op *op;
+
+		PRECOND(req >= 1 && (size_t)req <= n);
+		op = ops[req - 1];
+		if (db_int4(result, row, OUT_PROBLEM) != 0)
+			refused(op->user, result, row);
+		else if (statement == SQL_log_points)
+			run_number_learn(logged_of(op)->run_id, db_int8(result, row, OUT_NUMBER), db_int8(result, row, OUT_CHANGES));
+	}
+}
+
 static void
 logged_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome)
 {
 	struct arrays *a = merged->user;
+	size_t logged = a->logged;
 	size_t i;
-	int row;
 
-	for (i = 0; i < PARAMS; i++)
-		if (i != SHORT_PARAM)
-			db_p_array_free(&a->params[i]);
-	/* Before any client is answered: its next read waits for the move. Also when nobody is left to be answered. */
-	if (n > 0 && (outcome == DB_OK || outcome == DB_UNKNOWN))
-		points_logged(a->logged);
-	free(a);
-	if (outcome == DB_OK && n > 0) {
-		for (row = 0; row < PQntuples(result); row++) {
-			int32_t req = db_int4(result, row, OUT_REQ);
-
-			PRECOND(req >= 1 && (size_t)req <= n);
-			refused(ops[req - 1]->user, result, row);
-		}
+	arrays_free(a);
+	if (n == 0)
+		return;
+	if (outcome == DB_OK && merged->statement == SQL_log_known && strcmp(PQcmdTuples(result), "0") == 0) {
+		/* Not stored: a run was deleted or restored somewhere. */
+		run_numbers_forget();
+		for (i = 0; i < n; i++)
+			db_write(ops[i]);
+		return;
 	}
+	/* Before any client is answered: its next read waits for the move. Also when nobody is left to be answered. */
+	if (outcome == DB_OK || outcome == DB_UNKNOWN)
+		points_logged(logged);
+	if (outcome == DB_OK)
+		answers_take(ops, n, merged->statement, result);
 	for (i = 0; i < n; i++)
 		ops[i]->done(ops[i], result, outcome);
 }

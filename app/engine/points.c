@@ -10,6 +10,7 @@
 
 enum {
 	APPLY_MS = 100,
+	EARLY = 4096,           /* points that are moved without waiting any longer */
 	BEHIND = 16 << 10,      /* points: about an eighth of a second of moving */
 	TRIES = 5,              /* of one move, against deadlocks */
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
@@ -21,6 +22,7 @@ enum {
 /* Counts of points since the parent's start. The points of [applied, logged) may be in metric_log still. */
 static struct shared {
 	_Atomic uint64_t logged, applied;
+	_Atomic bool moving;    /* a worker is; it may have died over it */
 	_Atomic int64_t due_ms; /* when a worker will move them; in the past: nobody has it in mind */
 } *shared;
 
@@ -153,6 +155,7 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 
 	(void)op;
 	at.flying = false;
+	atomic_store(&shared->moving, false);
 	if (worth_another_try(result, outcome)) {
 		at.flying = true;
 		db_background(&at.op);
@@ -160,7 +163,7 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 	}
 	if (outcome == DB_OK) {
 		applied_note(at.until);
-		safe_note(db_null(result, 0, 2) ? 0 : db_int8(result, 0, 2));
+		safe_note(db_null(result, 0, 1) ? 0 : db_int8(result, 0, 1));
 		vacuum_consider(db_int8(result, 0, 0));
 	} else if (outcome == DB_FAILED) {
 		log_warn("logged points could not be moved: %s", PQresultErrorMessage(result));
@@ -181,6 +184,7 @@ static void
 send(void)
 {
 	at.flying = true;
+	atomic_store(&shared->moving, true);
 	at.tries = 0;
 	at.until = atomic_load(&shared->logged);
 	at.served = at.waiting;
@@ -200,6 +204,10 @@ points_logged(size_t n)
 	if (n == 0)
 		return;
 	atomic_fetch_add(&shared->logged, n);
+	if (points_moving() >= EARLY && !at.flying && !atomic_load(&shared->moving)) {
+		send();
+		return;
+	}
 	/* One worker has it in mind for all. */
 	if (due_ms <= now_ms && atomic_compare_exchange_strong(&shared->due_ms, &due_ms, now_ms + APPLY_MS))
 		fire_at(now_ms + APPLY_MS);

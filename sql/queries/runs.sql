@@ -30,20 +30,24 @@ select req, problem, key_id, old, new
      , $22::integer[], $23::text[], $24::text[], $25::bigint[], $26::bigint[], $27::double precision[], $28::text[], $29::text[]);
 
 -- name: log_points
--- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan.
+-- log_write() for a batch of nothing but metric points that go into metric_log: the same in one plan. A row for each request: its run's number, which holds until `changes` is another.
 with x as materialized (
-    select array_agg(case when r.problem = 0 then r.id else 0 end) as runs, array_agg(r.problem) as problems, max(r.problem) as worst
-      from logged_runs($1::text[]) r
+    select r.id, r.problem, row_number() over () as i from logged_runs($1::text[]) r
   )
-, w as (insert into metric_log (runs, requests, keys, steps, timestamps, values) select x.runs, $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[] from x)
-select p.i::integer as req, p.problem, null::integer as key_id, null::text as old, null::text as new
-  from x
- cross join unnest(x.problems) with ordinality as p(problem, i)
- where x.worst > 0
-   and p.problem > 0;
+, w as (
+    insert into metric_log (runs, requests, keys, steps, timestamps, values)
+    select array_agg(case when x.problem = 0 then x.id else 0 end order by x.i), $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[] from x
+  )
+select x.i::integer as req, x.problem, x.id, (select c.latest from run_changes c) as changes from x;
+
+-- name: log_known
+-- The same for runs whose numbers are known. Nothing is stored when a run was deleted or restored since ($7: run_changes.latest of then).
+insert into metric_log (runs, requests, keys, steps, timestamps, values)
+select $1::bigint[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[]
+ where (select c.latest from run_changes c) = $7::bigint;
 
 -- name: log_apply
-select batches, points, last from log_apply($1::bigint);
+select batches, last from log_apply($1::bigint);
 
 -- name: run_create
 select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[], $9::bigint);
@@ -80,11 +84,9 @@ select case when r.deleted then 'deleted' end as fail
   left join u on u.id = r.id;
 
 -- name: run_delete
-with l as materialized (select pg_advisory_xact_lock(points_lock()))
-, r as (
+with r as (
     update runs r
        set lifecycle = 1, deleted_time = coalesce(r.deleted_time, $2::bigint)
-      from l
      where r.run_id = $1::text
     returning r.id, r.run_id
   )
@@ -95,11 +97,10 @@ with l as materialized (select pg_advisory_xact_lock(points_lock()))
 select id as _id from r;
 
 -- name: run_restore
-with l as materialized (select pg_advisory_xact_lock(points_lock()))
-, r as (
+with r as (
     update runs r
        set lifecycle = case when e.deleted_time is null then 0 else 2 end, deleted_time = null
-      from experiments e, l
+      from experiments e
      where r.run_id = $1::text
        and e.id = r.experiment_id
     returning r.id

@@ -100,6 +100,50 @@ def test_moved_twice_is_moved_once(own):
     assert len(client.history(run, "m")) == 50
 
 
+def test_points_that_are_there_already_do_not_keep_new_ones_out(own):
+    client, database, _ = own
+    run = client.run()
+    client.batch(run, metrics=[("m", float(k), k, k) for k in range(5)])
+    assert len(client.history(run, "m")) == 5
+    client.batch(run, metrics=[("m", float(k), k, k) for k in (3, 4, 4, 5, 5)] + [("n", 1.0, 1, 1)] * 2 + [("n", "NaN", 2, 2), ("n", 0.0, 2, 2), ("n", "NaN", 2, 2)])
+    assert [p[2] for p in client.history(run, "m")] == [0, 1, 2, 3, 4, 5]
+    assert len(client.history(run, "n")) == 3
+    assert client.run_data(run)["metrics"] == {"m": 5, "n": "NaN"}
+    # Late ones are history only.
+    client.batch(run, metrics=[("m", 9.0, 1, 1), ("n", 9.0, 1, 1)])
+    assert client.run_data(run)["metrics"] == {"m": 5, "n": "NaN"}
+    assert len(client.history(run, "m")) == 7
+
+
+def test_what_a_worker_knows_of_runs_ends_with_their_state(database, start_tallyd):
+    """A run that is logged to again is not looked up again; whoever deletes or restores it, the next call knows."""
+    client, other = (rest.Rest(start_tallyd("--workers", 1, database=database)) for _ in range(2))
+    cursor = connect(database)
+    experiment = client.experiment()
+    run = client.run(experiment)
+
+    def log(i):
+        return client.server.api("POST", "runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i}).status
+
+    assert [log(1), log(2), log(3)] == [200] * 3
+    assert one(cursor, "select count(*) from pg_stat_activity where application_name = 'tallyd' and query like 'insert into metric_log%%'") > 0
+    other.post("runs/delete", {"run_id": run})
+    assert log(4) == 400
+    other.post("runs/restore", {"run_id": run})
+    assert [log(5), log(6)] == [200] * 2
+    other.post("experiments/delete", {"experiment_id": experiment})
+    assert log(7) == 400
+    other.post("experiments/restore", {"experiment_id": experiment})
+    assert [log(8), log(9)] == [200] * 2
+    # of those in between nothing, of the others each once
+    assert [p[0] for p in client.history(run, "m")] == [1, 2, 3, 5, 6, 8, 9]
+    # A deletion that is undone leaves everything as it was.
+    with psycopg2.connect(database) as undone:
+        undone.cursor().execute("update runs set lifecycle = 1 where run_id = %s", (run,))
+        undone.rollback()
+    assert log(10) == 200
+
+
 def test_refused_requests_of_a_batch_leave_nothing(own):
     client, database, _ = own
     run, deleted = client.run(), client.run()
