@@ -9,6 +9,7 @@
 
 enum {
 	MOST_LANES = 32,
+	MOST_EARS = 2,
 	READS_IN_FLIGHT = 64,      /* on a lane; more wait, so that a lane that comes free can take them */
 	READ_STUCK_MS = 20,        /* a lane whose first read is older is taken only if all are */
 	BATCH_OPS = 4096,
@@ -58,8 +59,11 @@ static struct {
 	struct flight *spare;
 	uint16_t key_count[KEYS];
 	uint8_t key_lane[KEYS];
-	char *channel;
-	void (*notified)(struct text, bool);
+	struct ear {
+		const char *channel;
+		void (*notified)(struct text, bool);
+	} ears[MOST_EARS];
+	int ear_count;
 	size_t gather; /* a batch has just ended: the next one waits for so many ops, until then */
 	int64_t gather_ms;
 	struct db_stats stats;
@@ -703,9 +707,9 @@ flights_lost(struct lane *lane, struct flight *first)
 }
 
 static void
-listen_now(struct lane *lane)
+listen_now(struct lane *lane, const struct ear *ear)
 {
-	char *name = PQescapeIdentifier(lane->conn, db.channel, strlen(db.channel));
+	char *name = PQescapeIdentifier(lane->conn, ear->channel, strlen(ear->channel));
 	PRECOND(name != NULL);
 	struct buf command = { 0 };
 	buf_printf(&command, "listen %s", name);
@@ -715,6 +719,7 @@ listen_now(struct lane *lane)
 	PQfreemem(name);
 	if (!lane->broken)
 		lane_flush(lane);
+	ear->notified(TEXT_NONE, true);
 }
 
 void
@@ -725,11 +730,8 @@ lane_is_up(struct lane *lane)
 	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. */
 	if (lane->kind == LANE_WRITE && lane_send_command(lane, "set plan_cache_mode = force_generic_plan"))
 		lane_flush(lane);
-	if (lane == db.listener && db.channel != NULL) {
-		listen_now(lane);
-		if (lane->was_up)
-			db.notified(TEXT_NONE, true);
-	}
+	for (int i = 0; lane == db.listener && i < db.ear_count; i++)
+		listen_now(lane, &db.ears[i]);
 	pump_later();
 }
 
@@ -737,8 +739,9 @@ void
 lane_notified(struct lane *lane, const char *channel, struct text payload)
 {
 	(void)lane;
-	if (db.notified != NULL && strcmp(channel, db.channel) == 0)
-		db.notified(payload, false);
+	for (int i = 0; i < db.ear_count; i++)
+		if (strcmp(channel, db.ears[i].channel) == 0)
+			db.ears[i].notified(payload, false);
 }
 
 static void
@@ -973,7 +976,6 @@ db_stop(void)
 		db.spare = spare->next;
 		free(spare);
 	}
-	free(db.channel);
 	memset(&db, 0, sizeof(db));
 }
 
@@ -986,12 +988,11 @@ db_ready(void)
 void
 db_listen(const char *channel, void (*notified)(struct text payload, bool resync))
 {
-	PRECOND(db.started && db.channel == NULL);
-	db.channel = strdup(channel);
-	PRECOND(db.channel != NULL);
-	db.notified = notified;
+	PRECOND(db.started && db.ear_count < MOST_EARS);
+	struct ear *ear = &db.ears[db.ear_count++];
+	*ear = (struct ear){ channel, notified };
 	if (db.listener->state == LANE_UP)
-		listen_now(db.listener);
+		listen_now(db.listener, ear);
 }
 
 void

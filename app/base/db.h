@@ -84,7 +84,7 @@ struct db_config {
 void db_start(const struct db_config *); /* in the worker; connects without blocking */
 void db_stop(void);
 bool db_ready(void);
-/* Payloads of NOTIFY on `channel`. resync: connection was lost in between. */
+/* Payloads of NOTIFY on `channel`, a literal. resync: it is listened to from now on; what came before, or while a connection was lost, was missed. */
 void db_listen(const char *channel, void (*notified)(struct text payload, bool resync));
 /* Fire and forget on the listener connection (never inside a write batch). */
 void db_notify(const char *channel, struct text payload);

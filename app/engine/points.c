@@ -1,7 +1,10 @@
 #include "engine/points.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 #include "base/http.h"
 #include "base/log.h"
@@ -16,13 +19,19 @@ enum {
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
 	VACUUM_IDLE_MS = 2000,
 	SAFE_MS = 60000,        /* no transaction that logs lives this long: its statement timeout is half of it */
-	STOP_MS = 8000
+	STOP_MS = 8000,
+	HERE_MS = 2000,         /* between two words to other servers */
+	ALONE_MS = 5000         /* without a word of theirs */
 };
+
+#define CHANNEL "tallyd_points"
 
 /* Counts of points since the parent's start. The points of [applied, logged) may be in metric_log still. */
 static struct shared {
 	_Atomic uint64_t logged, applied;
 	_Atomic bool moving;    /* a worker is; it may have died over it */
+	_Atomic int64_t own_ms, other_ms; /* when a word of this server and one of another was heard */
+	char id[24];
 	_Atomic int64_t due_ms; /* when a worker will move them; in the past: nobody has it in mind */
 } *shared;
 
@@ -36,6 +45,7 @@ static struct {
 	struct points_wait *served, *waiting; /* by the op in flight; by the next one */
 	struct loop_timer *timer, *vacuum_timer;
 	int64_t dead;
+	bool alone; /* when it was last looked */
 	/* The largest seq that was seen, now and SAFE_MS ago: nothing new comes below the second. */
 	int64_t seen, safe, safe_next, safe_next_ms;
 } at;
@@ -46,17 +56,51 @@ void
 points_prepare(void)
 {
 	void *p = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t id;
 
 	PRECOND(p != MAP_FAILED);
 	shared = p;
 	/* Whatever an earlier server left in the table. */
 	atomic_store(&shared->logged, 1);
+	PRECOND(getrandom(&id, sizeof(id), 0) == sizeof(id));
+	snprintf(shared->id, sizeof(shared->id), "%016" PRIx64, id);
+}
+
+/* ---- other servers on the database ---- */
+
+static void
+word_heard(struct text id, bool resync)
+{
+	if (resync) {
+		/* Who is there will answer within HERE_MS. */
+		atomic_store(&shared->other_ms, loop_now_ms());
+		db_notify(CHANNEL, text_from(shared->id));
+	} else {
+		atomic_store(text_is(id, shared->id) ? &shared->own_ms : &shared->other_ms, loop_now_ms());
+	}
+}
+
+static void
+word_say(void *unused)
+{
+	(void)unused;
+	db_notify(CHANNEL, text_from(shared->id));
+	loop_after(HERE_MS, word_say, NULL);
+}
+
+/* No other server has said anything for long, and it would have been heard. */
+static bool
+is_alone(void)
+{
+	int64_t now_ms = loop_now_ms();
+
+	return now_ms - atomic_load(&shared->other_ms) > ALONE_MS && now_ms - atomic_load(&shared->own_ms) < ALONE_MS;
 }
 
 bool
 points_pending(void)
 {
-	return points_moving() > 0;
+	return points_moving() > 0 || !is_alone();
 }
 
 uint64_t
@@ -103,7 +147,7 @@ fire(void *unused)
 {
 	(void)unused;
 	at.timer = NULL;
-	if (!at.flying && points_pending())
+	if (!at.flying && points_moving() > 0)
 		send();
 }
 
@@ -176,7 +220,7 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 	/* done() may have sent the next one. */
 	if (!at.flying && at.waiting != NULL)
 		send();
-	else if (outcome != DB_OK && points_pending())
+	else if (outcome != DB_OK && points_moving() > 0)
 		fire_at(loop_now_ms() + 10 * APPLY_MS);
 }
 
@@ -226,12 +270,17 @@ points_await(struct points_wait *wait)
 		send();
 }
 
-/* Who died with a move in mind is stood in for. */
+/* Who died with a move in mind is stood in for: a worker of this server, or another server. */
 static void
 look(void *unused)
 {
+	bool was_alone = at.alone;
+
 	(void)unused;
-	if (points_pending() && atomic_load(&shared->due_ms) < loop_now_ms() - 10 * APPLY_MS)
+	at.alone = is_alone();
+	if (at.alone && !was_alone)
+		atomic_fetch_add(&shared->logged, 1);
+	if (points_moving() > 0 && atomic_load(&shared->due_ms) < loop_now_ms() - 10 * APPLY_MS)
 		fire_at(0);
 	loop_after(10 * APPLY_MS, look, NULL);
 }
@@ -239,6 +288,8 @@ look(void *unused)
 void
 points_start(void)
 {
+	db_listen(CHANNEL, word_heard);
+	loop_after(HERE_MS, word_say, NULL);
 	loop_after(10 * APPLY_MS, look, NULL);
 }
 
@@ -249,7 +300,7 @@ points_stop(void)
 
 	if (!db_ready())
 		return;
-	while ((at.flying || points_pending()) && loop_now_ms() < until_ms) {
+	while ((at.flying || points_moving() > 0) && loop_now_ms() < until_ms) {
 		if (!at.flying)
 			send();
 		loop_turn(20);

@@ -2,8 +2,8 @@
 #define ENGINE_POINTS_H
 /*
  * Logged points on their way: log_write() puts them into metric_log with the commit that answers the client, log_apply() moves them into metrics and latest_metrics (sql/functions). It runs a tenth
- * of a second after the first of them, and before each request that reads points, so that no reader of this server sees less than was answered. With several servers on one database a reader of another
- * server may be that tenth behind.
+ * of a second after the first of them, and before each request that reads points, so that no reader sees less than was answered. Servers on one database say every few seconds that they are there: with
+ * others around a request that reads points moves them always, alone a server knows when nothing is on its way.
  */
 #include "base/db.h"
 
@@ -16,9 +16,9 @@ void points_stop(void);
 
 /* n points were committed, or perhaps were. */
 void points_logged(size_t n);
-/* Are there logged points that were not moved? */
+/* May there be logged points that were not moved? */
 bool points_pending(void);
-/* How many, about. */
+/* How many of this server's, about. */
 uint64_t points_moving(void);
 /* Are there so many that writers should wait? */
 bool points_behind(void);

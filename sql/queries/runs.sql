@@ -38,7 +38,7 @@ with x as materialized (
     insert into metric_log (runs, requests, keys, steps, timestamps, values)
     select array_agg(case when x.problem = 0 then x.id else 0 end order by x.i), $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $6::double precision[] from x
   )
-select x.i::integer as req, x.problem, x.id, (select c.latest from run_changes c) as changes from x;
+select x.i::integer as req, x.problem, x.id, coalesce((select c.latest from run_changes c), 0) as changes from x;
 
 -- name: log_known
 -- The same for runs whose numbers are known. Nothing is stored when a run was deleted or restored since ($7: run_changes.latest of then).

@@ -48,6 +48,31 @@ def test_every_reader_sees_what_was_answered(own):
             assert [r["metrics"]["m"] for r in table["runs"]] == [i]
 
 
+def test_readers_of_another_server_see_what_was_answered(database, start_tallyd):
+    writer, reader = (rest.Rest(start_tallyd("--workers", 1, database=database)) for _ in range(2))
+    experiment = writer.experiment()
+    run = writer.run(experiment)
+    for i in range(60):
+        writer.post("runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i})
+        if i % 2 == 0:
+            assert reader.run_data(run)["metrics"] == {"m": i}
+        else:
+            assert len(reader.history(run, "m")) == i + 1
+
+
+def test_what_a_server_leaves_is_moved_by_another(database, start_tallyd):
+    server, other = (start_tallyd("--workers", 1, database=database) for _ in range(2))
+    client, cursor = rest.Rest(other), connect(database)
+    run = client.run()
+    client.batch(run, metrics=[("m", 1, 1, 1)])
+    assert harness.await_true(lambda: one(cursor, "select count(*) from metric_log") == 0)
+    server.stop(signal.SIGKILL)
+    cursor.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[r.id], array[1], array[k.id], array[2::bigint], array[2::bigint], array[2.0] from runs r, keys k where k.key = 'm'")
+    # Nobody asks; the silence of the other server is enough.
+    assert harness.await_true(lambda: one(cursor, "select count(*) from metric_log") == 0, 30)
+    assert client.run_data(run)["metrics"] == {"m": 2}
+
+
 def test_points_move_by_themselves(own):
     client, database, _ = own
     run = client.run()
