@@ -56,6 +56,8 @@ set_add(struct set *s, struct text t)
 {
 	size_t i;
 
+	if (s->overflow)
+		return;
 	for (i = 0; i < s->n; i++)
 		if (text_eq(s->items[i], t))
 			return;
