@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,15 +16,17 @@
 #define RUNS_MOST 4096
 
 struct lane {
+	int fd;
 	double due; /* of the call under way; 0: idle */
 	size_t got;
 	char answer[16384];
+	struct lane *next; /* idle too */
 };
 
 static char runs[RUNS_MOST][64];
 static size_t run_count;
 static struct lane lanes[CONNECTIONS_MOST];
-static struct pollfd polls[CONNECTIONS_MOST];
+static struct lane *idle;
 static double *times;
 static size_t done, bad, late;
 
@@ -38,8 +40,9 @@ now(void)
 }
 
 static void
-send_one(int i, double due, unsigned long n)
+send_one(double due, unsigned long n)
 {
+	struct lane *l = idle;
 	static unsigned seed = 1;
 	char body[256];
 	char call[512];
@@ -48,12 +51,13 @@ send_one(int i, double due, unsigned long n)
 	length = snprintf(body, sizeof(body), "{\"run_id\":\"%s\",\"key\":\"k%d\",\"value\":%.6f,\"timestamp\":%lu,\"step\":%lu}", runs[(size_t)rand_r(&seed) % run_count], rand_r(&seed) % 5,
 	    rand_r(&seed) / (double)RAND_MAX, 1700000000000ul + n, n);
 	length = snprintf(call, sizeof(call), "POST /api/2.0/mlflow/runs/log-metric HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
-	if (send(polls[i].fd, call, (size_t)length, MSG_NOSIGNAL) != length) {
+	if (send(l->fd, call, (size_t)length, MSG_NOSIGNAL) != length) {
 		fprintf(stderr, "send: %s\n", strerror(errno));
 		exit(1);
 	}
-	lanes[i].due = due;
-	lanes[i].got = 0;
+	idle = l->next;
+	l->due = due;
+	l->got = 0;
 }
 
 /* Is the answer whole? */
@@ -72,10 +76,9 @@ answered(struct lane *l)
 }
 
 static void
-take(int i)
+take(struct lane *l)
 {
-	struct lane *l = &lanes[i];
-	ssize_t n = recv(polls[i].fd, l->answer + l->got, sizeof(l->answer) - 1 - l->got, 0);
+	ssize_t n = recv(l->fd, l->answer + l->got, sizeof(l->answer) - 1 - l->got, 0);
 
 	if (n <= 0) {
 		fprintf(stderr, "the server closed a connection\n");
@@ -88,6 +91,8 @@ take(int i)
 		bad++;
 	times[done++] = now() - l->due;
 	l->due = 0;
+	l->next = idle;
+	idle = l;
 }
 
 static int
@@ -99,26 +104,35 @@ by_size(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static void
+static int
 connect_all(int port, int count)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int events = epoll_create1(0);
 	int on = 1;
 
 	for (int i = 0; i < count; i++) {
-		polls[i] = (struct pollfd){ .fd = socket(AF_INET, SOCK_STREAM, 0), .events = POLLIN };
-		if (connect(polls[i].fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+		struct lane *l = &lanes[i];
+		struct epoll_event event = { .events = EPOLLIN, .data.ptr = l };
+
+		l->fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(l->fd, (struct sockaddr *)&to, sizeof(to)) != 0 || epoll_ctl(events, EPOLL_CTL_ADD, l->fd, &event) != 0) {
 			perror("connect");
 			exit(1);
 		}
-		setsockopt(polls[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		l->next = idle;
+		idle = l;
 	}
+	return events;
 }
 
 int
 main(int argc, char **argv)
 {
+	struct epoll_event ready[64];
 	int count;
+	int events;
 	double rate, seconds, began;
 	size_t all;
 	size_t sent = 0;
@@ -138,32 +152,26 @@ main(int argc, char **argv)
 	times = calloc(all + 1, sizeof(*times));
 	if (times == NULL || count > CONNECTIONS_MOST || run_count == 0)
 		return 1;
-	connect_all((int)strtol(argv[1], NULL, 10), count);
+	events = connect_all((int)strtol(argv[1], NULL, 10), count);
 	began = now();
 	while (done < all && now() < began + seconds + 30) {
 		double due = began + (double)sent / rate;
 		double wait = sent < all ? due - now() : 1;
-		int idle = -1;
 		struct timespec pause;
+		int n;
 
-		for (int i = 0; i < count && idle < 0; i++)
-			if (lanes[i].due == 0)
-				idle = i;
-		if (sent < all && wait <= 0 && idle >= 0) {
+		if (sent < all && wait <= 0 && idle != NULL) {
 			late += wait < -0.001 ? 1 : 0;
-			send_one(idle, due, (unsigned long)began % 100000 * 10000000 + sent);
+			send_one(due, (unsigned long)began % 100000 * 10000000 + sent);
 			sent++;
 			continue;
 		}
-		if (idle < 0 || wait > 0.1)
+		if (idle == NULL || wait > 0.1)
 			wait = 0.1;
-		if (wait < 0)
-			wait = 0;
 		pause = (struct timespec){ .tv_nsec = (long)(wait * 1e9) };
-		if (ppoll(polls, (nfds_t)count, &pause, NULL) > 0)
-			for (int i = 0; i < count; i++)
-				if (polls[i].revents != 0 && lanes[i].due != 0)
-					take(i);
+		n = epoll_pwait2(events, ready, 64, &pause, NULL);
+		for (int i = 0; i < n; i++)
+			take(ready[i].data.ptr);
 	}
 	qsort(times, done, sizeof(*times), by_size);
 	if (done == 0)
