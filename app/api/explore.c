@@ -84,7 +84,7 @@ table_print(struct call *call, PGresult *r)
 	wire_member(&call->out, "runs");
 	buf_byte(&call->out, '[');
 	if (r != NULL)
-		runs_rows(call, &call->out, r, t->page->ids, t->page->n);
+		runs_table_json(call, r, t->page);
 	buf_puts(&call->out, "]}");
 	return call_reply_json(call);
 }
@@ -92,7 +92,7 @@ table_print(struct call *call, PGresult *r)
 static enum next
 table_keys(struct call *call, PGresult *r)
 {
-	return keys_known(call, r, 2, table_print);
+	return keys_known(call, r, table_print);
 }
 
 /* "metrics.rmse" goes to the list of metrics. min and max are over the history of a metric. */

@@ -1,6 +1,7 @@
 /* The worker's cache of key names. */
 #include "api/keys.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -211,28 +212,46 @@ known(struct call *call, PGresult *result)
 	return next;
 }
 
-enum next
-keys_known(struct call *call, PGresult *result, int column, enum next (*then)(struct call *, PGresult *))
+size_t
+keys_packed(struct text column)
 {
-	int rows = PQntuples(result);
-	int32_t *unknown = NULL;
-	size_t count = 0;
-	struct known *k;
-	int i;
+	return column.n / sizeof(int32_t);
+}
 
-	for (i = 0; i < rows; i++) {
-		int32_t number = db_int4(result, i, column);
+int32_t
+key_packed(struct text column, size_t i)
+{
+	uint32_t number;
 
-		if (number == 0 || key_json(number).s != NULL)
-			continue;
-		if (unknown == NULL)
-			unknown = arena_array(call->arena, (size_t)rows, sizeof(*unknown));
-		unknown[count++] = number;
+	memcpy(&number, column.s + i * sizeof(number), sizeof(number));
+	return (int32_t)be32toh(number);
+}
+
+/* Those of a column that are not known, added to `unknown`. */
+static void
+unknown_add(struct buf *unknown, struct text column)
+{
+	for (size_t i = 0; i < keys_packed(column); i++) {
+		int32_t number = key_packed(column, i);
+
+		if (key_json(number).s == NULL)
+			buf_add(unknown, (const char *)&number, sizeof(number));
 	}
-	if (count == 0)
+}
+
+enum next
+keys_known(struct call *call, PGresult *result, enum next (*then)(struct call *, PGresult *))
+{
+	struct buf unknown = { 0 };
+	struct known *k;
+
+	for (int row = 0; row < PQntuples(result); row++)
+		unknown_add(&unknown, db_text(result, row, PQfnumber(result, "keys")));
+	if (unknown.n == 0)
 		return then(call, result);
 	k = ARENA_NEW(call->arena, struct known);
-	k->param = db_p_int4s(unknown, count);
+	k->param = db_p_int4s((const int32_t *)(const void *)unknown.s, unknown.n / sizeof(int32_t));
+	buf_free(&unknown);
 	k->then = then;
 	k->before = call->state;
 	k->kept = PQcopyResult(result, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);

@@ -13,6 +13,9 @@ struct text key_json(int32_t number);
 void keys_learn(const PGresult *);
 /* Resolves names, makes the new ones, then continues with `then` (result NULL). */
 enum next keys_resolve(struct call *, const struct text *names, size_t n, enum next (*then)(struct call *, PGresult *));
-/* Makes sure that the numbers in column `column` of `result` are known, then continues with `then`, which gets the same result; kept until the call ends. */
-enum next keys_known(struct call *, PGresult *result, int column, enum next (*then)(struct call *, PGresult *));
+/* Numbers that a column holds packed, four bytes each: how many, and one of them. */
+size_t keys_packed(struct text column);
+int32_t key_packed(struct text column, size_t i);
+/* Makes sure that the numbers in the column `keys` of `result` are known, then continues with `then`, which gets the same result; kept until the call ends. */
+enum next keys_known(struct call *, PGresult *result, enum next (*then)(struct call *, PGresult *));
 #endif

@@ -1,250 +1,241 @@
-/* Runs as MLflow's JSON. Rows come kind by kind; each run's rows are linked in order, then printed run by run. */
+/* Runs as JSON. Each row is one kind of what one run has, packed: numbers of keys, values, texts with a zero byte between. */
 #include "api/run_json.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "api/keys.h"
 #include "base/log.h"
 
-enum kind { KIND_INFO, KIND_METRIC, KIND_PARAM, KIND_TAG, KIND_DATASET, KIND_MODEL_IN, KIND_MODEL_OUT, KIND_LEAST, KIND_MOST, KINDS };
-enum column { COL_RUN, COL_KIND, COL_KEY, COL_NUMBER, COL_STEP, COL_TIME, COL_TEXT };
+enum column { RUN, KIND, KEYS, NUMBERS, TIMESTAMPS, STEPS, TEXTS, INFO_COLUMNS };
+enum kind { INFO, METRICS, PARAMS, TAGS, DATASETS, MODELS_OUT, MODELS_IN, LEAST, MOST, KINDS };
 
-/* First and last row of each kind of one run; rows are linked by next[]. */
-struct chain {
-	int first[KINDS];
-	int last[KINDS];
+/* One run: the row of each kind, -1 for none. */
+struct parts {
+	int64_t run;
+	int rows[KINDS];
 };
 
-static void
-metric_print(struct buf *b, const PGresult *r, int row)
+static int64_t
+int_at(struct text packed, size_t i)
 {
-	buf_puts(b, "{\"key\":");
-	buf_text(b, key_json(db_int4(r, row, COL_KEY)));
-	buf_puts(b, ",\"value\":");
-	wire_double(b, db_float8(r, row, COL_NUMBER));
-	buf_puts(b, ",\"timestamp\":");
-	buf_int(b, db_int8(r, row, COL_TIME));
-	buf_puts(b, ",\"step\":");
-	buf_int(b, db_int8(r, row, COL_STEP));
-	buf_byte(b, '}');
+	uint64_t v;
+
+	memcpy(&v, packed.s + i * sizeof(v), sizeof(v));
+	return (int64_t)be64toh(v);
+}
+
+static double
+double_at(struct text packed, size_t i)
+{
+	int64_t bits = int_at(packed, i);
+	double v;
+
+	memcpy(&v, &bits, sizeof(v));
+	return v;
+}
+
+/* The first of the texts, which is cut off. */
+static struct text
+text_next(struct text *texts)
+{
+	const char *end = memchr(texts->s, '\0', texts->n);
+	struct text t = { texts->s, end == NULL ? texts->n : (size_t)(end - texts->s) };
+
+	*texts = text_skip(*texts, end == NULL ? t.n : t.n + 1);
+	return t;
 }
 
 static void
-pair_print(struct buf *b, const PGresult *r, int row)
+part_add(int *rows, const PGresult *r, int row)
 {
-	buf_puts(b, "{\"key\":");
-	buf_text(b, key_json(db_int4(r, row, COL_KEY)));
-	buf_puts(b, ",\"value\":");
-	buf_json(b, db_text(r, row, COL_TEXT));
-	buf_byte(b, '}');
+	int kind = db_int4(r, row, KIND);
+
+	PRECOND(kind >= 0 && kind < KINDS);
+	rows[kind] = row;
 }
 
 static void
-model_print(struct buf *b, const PGresult *r, int row)
+metrics_print(struct buf *b, const PGresult *r, int row)
 {
-	buf_puts(b, "{\"model_id\":");
-	buf_json(b, db_text(r, row, COL_TEXT));
-	if (db_int4(r, row, COL_KIND) == KIND_MODEL_OUT) {
-		buf_puts(b, ",\"step\":");
-		buf_int(b, db_int8(r, row, COL_STEP));
-	}
-	buf_byte(b, '}');
-}
+	struct text keys, values, times, steps;
 
-static void
-raw_print(struct buf *b, const PGresult *r, int row)
-{
-	buf_text(b, db_text(r, row, COL_TEXT));
-}
-
-static void
-chain_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next, enum kind kind, const char *member, void (*print)(struct buf *, const PGresult *, int))
-{
-	int row;
-
-	if (c->first[kind] < 0)
+	if (row < 0)
 		return;
-	wire_member(b, member);
-	buf_byte(b, '[');
-	for (row = c->first[kind]; row >= 0; row = next[row]) {
-		if (row != c->first[kind])
-			buf_byte(b, ',');
-		print(b, r, row);
+	keys = db_text(r, row, KEYS);
+	values = db_text(r, row, NUMBERS);
+	times = db_text(r, row, TIMESTAMPS);
+	steps = db_text(r, row, STEPS);
+	wire_member(b, "metrics");
+	for (size_t i = 0; i < keys_packed(keys); i++) {
+		buf_puts(b, i == 0 ? "[{\"key\":" : ",{\"key\":");
+		buf_text(b, key_json(key_packed(keys, i)));
+		buf_puts(b, ",\"value\":");
+		wire_double(b, double_at(values, i));
+		buf_puts(b, ",\"timestamp\":");
+		buf_int(b, int_at(times, i));
+		buf_puts(b, ",\"step\":");
+		buf_int(b, int_at(steps, i));
+		buf_byte(b, '}');
 	}
 	buf_byte(b, ']');
 }
 
 static void
-chain_add(struct chain *c, int *next, const PGresult *r, int row)
+pairs_print(struct buf *b, const PGresult *r, int row, const char *member)
 {
-	int kind = db_int4(r, row, COL_KIND);
+	struct text keys, texts;
 
-	PRECOND(kind >= 0 && kind < KINDS);
-	next[row] = -1;
-	if (c->first[kind] < 0)
-		c->first[kind] = row;
-	else
-		next[c->last[kind]] = row;
-	c->last[kind] = row;
+	if (row < 0)
+		return;
+	keys = db_text(r, row, KEYS);
+	texts = db_text(r, row, TEXTS);
+	wire_member(b, member);
+	for (size_t i = 0; i < keys_packed(keys); i++) {
+		buf_puts(b, i == 0 ? "[{\"key\":" : ",{\"key\":");
+		buf_text(b, key_json(key_packed(keys, i)));
+		buf_puts(b, ",\"value\":");
+		buf_json(b, text_next(&texts));
+		buf_byte(b, '}');
+	}
+	buf_byte(b, ']');
 }
 
 static void
-run_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next, bool with_models)
+list_print(struct buf *b, const PGresult *r, int row, const char *member)
+{
+	if (row < 0)
+		return;
+	wire_member(b, member);
+	buf_byte(b, '[');
+	buf_text(b, db_text(r, row, TEXTS));
+	buf_byte(b, ']');
+}
+
+static void
+run_print(struct buf *b, const PGresult *r, const int *rows, bool with_models)
 {
 	buf_puts(b, "{\"info\":");
-	raw_print(b, r, c->first[KIND_INFO]);
+	wire_row(b, r, rows[INFO], INFO_COLUMNS);
 	buf_puts(b, ",\"data\":{");
-	chain_print(b, r, c, next, KIND_METRIC, "metrics", metric_print);
-	chain_print(b, r, c, next, KIND_PARAM, "params", pair_print);
-	chain_print(b, r, c, next, KIND_TAG, "tags", pair_print);
+	metrics_print(b, r, rows[METRICS]);
+	pairs_print(b, r, rows[PARAMS], "params");
+	pairs_print(b, r, rows[TAGS], "tags");
 	buf_puts(b, "},\"inputs\":{");
-	chain_print(b, r, c, next, KIND_DATASET, "dataset_inputs", raw_print);
+	list_print(b, r, rows[DATASETS], "dataset_inputs");
 	if (with_models)
-		chain_print(b, r, c, next, KIND_MODEL_IN, "model_inputs", model_print);
-	buf_byte(b, '}');
-	buf_puts(b, ",\"outputs\":{");
-	chain_print(b, r, c, next, KIND_MODEL_OUT, "model_outputs", model_print);
+		list_print(b, r, rows[MODELS_IN], "model_inputs");
+	buf_puts(b, "},\"outputs\":{");
+	list_print(b, r, rows[MODELS_OUT], "model_outputs");
 	buf_puts(b, "}}");
 }
 
 static void
-chain_clear(struct chain *c)
+page_run_print(struct buf *b, const PGresult *r, const int *rows)
 {
-	int k;
-
-	for (k = 0; k < KINDS; k++)
-		c->first[k] = -1;
+	run_print(b, r, rows, false);
 }
 
 bool
-run_json(struct buf *b, const PGresult *r, bool with_models)
+run_json(struct buf *b, const PGresult *r)
 {
-	int rows = PQntuples(r);
-	int *next = malloc(((size_t)rows + 1) * sizeof(int));
-	struct chain c;
-	int row;
+	int rows[KINDS];
 
-	PRECOND(next != NULL);
-	chain_clear(&c);
-	for (row = 0; row < rows; row++)
-		chain_add(&c, next, r, row);
-	if (c.first[KIND_INFO] >= 0)
-		run_print(b, r, &c, next, with_models);
-	free(next);
-	return c.first[KIND_INFO] >= 0;
-}
-
-struct place {
-	int64_t id;
-	size_t at;
-};
-
-static int
-place_compare(const void *a, const void *b)
-{
-	const struct place *x = a;
-	const struct place *y = b;
-
-	return (x->id > y->id) - (x->id < y->id);
+	memset(rows, -1, sizeof(rows));
+	for (int row = 0; row < PQntuples(r); row++)
+		part_add(rows, r, row);
+	if (rows[INFO] >= 0)
+		run_print(b, r, rows, true);
+	return rows[INFO] >= 0;
 }
 
 static void
-runs_print(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n, void (*print)(struct buf *, const PGresult *, const struct chain *, const int *))
+map_print(struct buf *b, const PGresult *r, int row, const char *member)
 {
-	int rows = PQntuples(r);
-	int *next = malloc(((size_t)rows + 1) * sizeof(int));
-	struct chain *chains = arena_array(call->arena, n, sizeof(*chains));
-	struct place *places = arena_array(call->arena, n, sizeof(*places));
-	const struct place *hit = NULL;
-	bool first = true;
-	size_t i;
-	int row;
+	struct text keys = TEXT_NONE, numbers = TEXT_NONE, texts = TEXT_NONE;
 
-	PRECOND(next != NULL);
-	for (i = 0; i < n; i++) {
-		chain_clear(&chains[i]);
-		places[i] = (struct place){ ids[i], i };
+	if (row >= 0) {
+		keys = db_text(r, row, KEYS);
+		numbers = db_text(r, row, NUMBERS);
+		texts = db_text(r, row, TEXTS);
 	}
-	qsort(places, n, sizeof(*places), place_compare);
-	for (row = 0; row < rows; row++) {
-		struct place key = { db_int8(r, row, COL_RUN), 0 };
-
-		/* Rows of one run mostly follow each other. */
-		if (hit == NULL || hit->id != key.id)
-			hit = bsearch(&key, places, n, sizeof(*places), place_compare);
-		if (hit != NULL)
-			chain_add(&chains[hit->at], next, r, row);
-	}
-	for (i = 0; i < n; i++) {
-		if (chains[i].first[KIND_INFO] < 0)
-			continue;
-		if (!first)
-			buf_byte(b, ',');
-		first = false;
-		print(b, r, &chains[i], next);
-	}
-	free(next);
-}
-
-static void
-run_print_search(struct buf *b, const PGresult *r, const struct chain *c, const int *next)
-{
-	run_print(b, r, c, next, false);
-}
-
-void
-runs_json(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n)
-{
-	runs_print(call, b, r, ids, n, run_print_search);
-}
-
-/* ---- rows of the table ---- */
-
-static void
-map_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next, enum kind kind, const char *member)
-{
-	int row;
-
 	wire_member(b, member);
 	buf_byte(b, '{');
-	for (row = c->first[kind]; row >= 0; row = next[row]) {
-		if (row != c->first[kind])
+	for (size_t i = 0; i < keys_packed(keys); i++) {
+		if (i > 0)
 			buf_byte(b, ',');
-		buf_text(b, key_json(db_int4(r, row, COL_KEY)));
+		buf_text(b, key_json(key_packed(keys, i)));
 		buf_byte(b, ':');
-		if (kind == KIND_METRIC || kind == KIND_LEAST || kind == KIND_MOST)
-			wire_double(b, db_float8(r, row, COL_NUMBER));
+		if (numbers.s == NULL)
+			buf_json(b, text_next(&texts));
 		else
-			buf_json(b, db_text(r, row, COL_TEXT));
+			wire_double(b, double_at(numbers, i));
 	}
 	buf_byte(b, '}');
 }
 
 static void
-text_print(struct buf *b, const PGresult *r, int row)
-{
-	buf_json(b, db_text(r, row, COL_TEXT));
-}
-
-static void
-row_print(struct buf *b, const PGresult *r, const struct chain *c, const int *next)
+table_run_print(struct buf *b, const PGresult *r, const int *rows)
 {
 	buf_puts(b, "{\"info\":");
-	raw_print(b, r, c->first[KIND_INFO]);
-	map_print(b, r, c, next, KIND_METRIC, "metrics");
-	map_print(b, r, c, next, KIND_PARAM, "params");
-	map_print(b, r, c, next, KIND_TAG, "tags");
-	if (c->first[KIND_LEAST] >= 0)
-		map_print(b, r, c, next, KIND_LEAST, "min");
-	if (c->first[KIND_MOST] >= 0)
-		map_print(b, r, c, next, KIND_MOST, "max");
-	chain_print(b, r, c, next, KIND_DATASET, "datasets", raw_print);
-	chain_print(b, r, c, next, KIND_MODEL_OUT, "models", text_print);
+	wire_row(b, r, rows[INFO], INFO_COLUMNS);
+	map_print(b, r, rows[METRICS], "metrics");
+	map_print(b, r, rows[PARAMS], "params");
+	map_print(b, r, rows[TAGS], "tags");
+	if (rows[LEAST] >= 0)
+		map_print(b, r, rows[LEAST], "min");
+	if (rows[MOST] >= 0)
+		map_print(b, r, rows[MOST], "max");
+	list_print(b, r, rows[DATASETS], "datasets");
+	list_print(b, r, rows[MODELS_OUT], "models");
 	buf_byte(b, '}');
 }
 
-void
-runs_rows(struct call *call, struct buf *b, const PGresult *r, const int64_t *ids, size_t n)
+static int
+parts_compare(const void *a, const void *b)
 {
-	runs_print(call, b, r, ids, n, row_print);
+	const struct parts *x = a, *y = b;
+
+	return (x->run > y->run) - (x->run < y->run);
+}
+
+static void
+runs_print(struct call *call, const PGresult *r, const struct page *page, void (*print)(struct buf *, const PGresult *, const int *))
+{
+	struct parts *parts = arena_array(call->arena, page->n, sizeof(*parts)), key, *hit;
+	bool first = true;
+
+	for (size_t i = 0; i < page->n; i++) {
+		memset(parts[i].rows, -1, sizeof(parts[i].rows));
+		parts[i].run = page->ids[i];
+	}
+	qsort(parts, page->n, sizeof(*parts), parts_compare);
+	for (int row = 0; row < PQntuples(r); row++) {
+		key.run = db_int8(r, row, RUN);
+		hit = bsearch(&key, parts, page->n, sizeof(*parts), parts_compare);
+		if (hit != NULL)
+			part_add(hit->rows, r, row);
+	}
+	for (size_t i = 0; i < page->n; i++) {
+		key.run = page->ids[i];
+		hit = bsearch(&key, parts, page->n, sizeof(*parts), parts_compare);
+		if (hit == NULL || hit->rows[INFO] < 0)
+			continue;
+		if (!first)
+			buf_byte(&call->out, ',');
+		first = false;
+		print(&call->out, r, hit->rows);
+	}
+}
+
+void
+runs_json(struct call *call, const PGresult *r, const struct page *page)
+{
+	runs_print(call, r, page, page_run_print);
+}
+
+void
+runs_table_json(struct call *call, const PGresult *r, const struct page *page)
+{
+	runs_print(call, r, page, table_run_print);
 }

@@ -1,12 +1,12 @@
 #ifndef API_RUN_JSON_H
 #define API_RUN_JSON_H
-/* Runs as MLflow's JSON, from the rows of run_get and run_page: written in C from plain rows (json_agg in PostgreSQL was four times slower). */
-#include "engine/call.h"
+/* Runs as JSON, from the packed rows of run_page and run_columns: written in C (json_agg in PostgreSQL was four times slower). */
+#include "api/page.h"
 
-/* One run: {"info":..,"data":..,"inputs":..}; false when the result holds none. with_models: model inputs too (runs/get has them, runs/search has not). */
-bool run_json(struct buf *, const PGresult *, bool with_models) must_check;
-/* A page of runs in the order of `ids`, comma between; ids without a row are left out. */
-void runs_json(struct call *, struct buf *, const PGresult *, const int64_t *ids, size_t n);
-/* Rows of the runs table, from run_columns: {"info":..,"metrics":{name:value},"params":{..},"tags":{..},"min":{..},"max":{..},"datasets":[..],"models":[..]}. */
-void runs_rows(struct call *, struct buf *, const PGresult *, const int64_t *ids, size_t n);
+/* One run: {"info":..,"data":..,"inputs":..,"outputs":..}; false when the result holds none. */
+bool run_json(struct buf *, const PGresult *) must_check;
+/* A page of runs in its order, comma between, to the call's reply; ids without a row are left out, and model inputs (MLflow's search has none). */
+void runs_json(struct call *, const PGresult *, const struct page *);
+/* Rows of the runs table: {"info":..,"metrics":{name:value},"params":{..},"tags":{..},"min":{..},"max":{..},"datasets":[..],"models":[..]}. */
+void runs_table_json(struct call *, const PGresult *, const struct page *);
 #endif

@@ -238,7 +238,7 @@ static enum next
 get_print(struct call *call, PGresult *r)
 {
 	buf_puts(&call->out, "{\"run\":");
-	if (!run_json(&call->out, r, true)) {
+	if (!run_json(&call->out, r)) {
 		buf_free(&call->out);
 		return call_fail(call, RESOURCE_DOES_NOT_EXIST, "Run with id=%.*s not found", TEXT_ARG(call->values[0].text));
 	}
@@ -249,16 +249,17 @@ get_print(struct call *call, PGresult *r)
 static enum next
 get_keys(struct call *call, PGresult *r)
 {
-	return keys_known(call, r, 2, get_print);
+	return keys_known(call, r, get_print);
 }
 
 static enum next
 get(struct call *call)
 {
-	struct db_param *p = ARENA_NEW(call->arena, struct db_param);
+	struct db_param *p = arena_array(call->arena, 2, sizeof(*p));
 
-	*p = db_p_text(call->arena, call->values[0].text);
-	return call_read(call, SQL_run_get, p, 1, get_keys);
+	p[0] = db_p_null();
+	p[1] = db_p_text(call->arena, call->values[0].text);
+	return call_read(call, SQL_run_page, p, 2, get_keys);
 }
 
 /* ---- update, delete ---- */
@@ -294,7 +295,7 @@ page_print(struct call *call, PGresult *r)
 	struct searching *s = call->state;
 
 	buf_puts(&call->out, "{\"runs\":[");
-	runs_json(call, &call->out, r, s->page->ids, s->page->n);
+	runs_json(call, r, s->page);
 	buf_byte(&call->out, ']');
 	if (s->page->token.s != NULL) {
 		buf_puts(&call->out, ",\"next_page_token\":");
@@ -307,21 +308,22 @@ page_print(struct call *call, PGresult *r)
 static enum next
 page_keys(struct call *call, PGresult *r)
 {
-	return keys_known(call, r, 2, page_print);
+	return keys_known(call, r, page_print);
 }
 
 static enum next
 page_rows(struct call *call, struct page *page)
 {
 	struct searching *s = ARENA_NEW(call->arena, struct searching);
-	struct db_param *p = ARENA_NEW(call->arena, struct db_param);
+	struct db_param *p = arena_array(call->arena, 2, sizeof(*p));
 
 	if (page->n == 0)
 		return call_reply_empty(call);
 	s->page = page;
 	call->state = s;
-	*p = call_ids_param(call, page->ids, page->n);
-	return call_read(call, SQL_run_page, p, 1, page_keys);
+	p[0] = call_ids_param(call, page->ids, page->n);
+	p[1] = db_p_null();
+	return call_read(call, SQL_run_page, p, 2, page_keys);
 }
 
 bool

@@ -77,13 +77,3 @@ return case
   else rtrim(location, '/') || '/' || path
 end;
 comment on function location_join is 'A location with a path added before its query string.';
-
--- A run as MLflow's RunInfo in JSON; experiment_deleted: deleted_time of its experiment. One expression, so that the planner puts it into the query.
-create or replace function run_info(r runs, experiment_deleted bigint) returns text
-language sql stable parallel safe
-as $$
-select format('{"run_id":%s,"run_uuid":%s,"run_name":%s,"experiment_id":"%s","user_id":%s,"status":"%s","start_time":%s%s,"artifact_uri":%s,"lifecycle_stage":"%s"}', to_json(r.run_id), to_json(r.run_id), to_json(r.name)
-     , r.experiment_id, to_json(r.user_id), (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, ',"end_time":' || nullif(r.end_time, 0)
-     , to_json(r.artifact_uri), case when r.lifecycle = 1 or (r.lifecycle = 0 and experiment_deleted is not null) then 'deleted' else 'active' end);
-$$;
-comment on function run_info(runs, bigint) is 'A run as MLflow''s RunInfo in JSON.';

@@ -1,26 +1,44 @@
 -- name: run_columns
--- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. Kinds as in run_page;
--- 7 least and 8 largest over the whole history of a metric, for these runs only.
-select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , run_info(r, e.deleted_time) as text
+-- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. As run_page; kinds 7 least and
+-- 8 largest over the whole history of a metric, for these runs only.
+select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts
+     , r.run_id, r.run_id as run_uuid, r.name as run_name, r.experiment_id::text as experiment_id, r.user_id, (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status] as status
+     , r.start_time, nullif(r.end_time, 0) as end_time, r.artifact_uri, case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end as lifecycle_stage
   from runs r
   join experiments e on e.id = r.experiment_id
  where r.id = any ($1::bigint[])
 union all
-select run, 1, key_id, value, step, timestamp, null from latest_metrics where run = any ($1::bigint[]) and key_id = any (array(select id from keys where key = any ($2::text[])))
+select run, 1, string_agg(int4send(key_id), ''), string_agg(float8send(value), ''), null, null, null, null, null, null, null, null, null, null, null, null, null
+  from latest_metrics
+ where run = any ($1::bigint[])
+   and key_id = any (array(select id from keys where key = any ($2::text[])))
+ group by run
 union all
-select run, 2, key_id, null, null, null, value from params where run = any ($1::bigint[]) and key_id = any (array(select id from keys where key = any ($3::text[])))
+select run, 2, string_agg(int4send(key_id), ''), null, null, null, string_agg(textsend(value), '\000'), null, null, null, null, null, null, null, null, null, null
+  from params
+ where run = any ($1::bigint[])
+   and key_id = any (array(select id from keys where key = any ($3::text[])))
+ group by run
 union all
-select run, 3, key_id, null, null, null, value from tags where run = any ($1::bigint[]) and key_id = any (array(select id from keys where key = any ($4::text[])))
+select run, 3, string_agg(int4send(key_id), ''), null, null, null, string_agg(textsend(value), '\000'), null, null, null, null, null, null, null, null, null, null
+  from tags
+ where run = any ($1::bigint[])
+   and key_id = any (array(select id from keys where key = any ($4::text[])))
+ group by run
 union all
-select i.run, 4, 0, null, null, null, json_strip_nulls(json_build_object('name', d.name, 'digest', d.digest, 'context', i.context))::text
+select i.run, 4, null, null, null, null, textsend(string_agg(json_strip_nulls(json_build_object('name', d.name, 'digest', d.digest, 'context', i.context))::text, ',')), null, null, null, null, null, null, null, null, null, null
   from run_datasets i
   join datasets d on d.id = i.dataset_id
  where i.run = any ($1::bigint[])
+ group by i.run
 union all
-select run, 6, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]) and output
+select run, 5, null, null, null, null, textsend(string_agg(to_json(model_id)::text, ',' order by id)), null, null, null, null, null, null, null, null, null, null
+  from run_models
+ where run = any ($1::bigint[])
+   and output
+ group by run
 union all
-select s.run, s.kind, s.key_id, case s.kind when 7 then least(h.least, c.least) else greatest(h.most, c.most) end, null, null, null
+select s.run, s.kind, string_agg(int4send(s.key_id), ''), string_agg(float8send(case s.kind when 7 then least(h.least, c.least) else greatest(h.most, c.most) end), ''), null, null, null, null, null, null, null, null, null, null, null, null, null
   from (
          select r.run, 7 as kind, k.id as key_id from unnest($1::bigint[]) as r(run) cross join keys k where k.key = any ($5::text[])
           union all
@@ -34,7 +52,8 @@ select s.run, s.kind, s.key_id, case s.kind when 7 then least(h.least, c.least) 
           where x.run = s.run
             and x.key_id = s.key_id
        ) c
- where coalesce(h.least, c.least) is not null;
+ where coalesce(h.least, c.least) is not null
+ group by s.run, s.kind;
 
 -- name: metric_keys
 -- Names in use in experiments $1, holding $2 (any case), at most $3, after $4; $5: only those that do not number things (layer/12/norm, fold_3). A search begins at the names that hold it, each looked up in the index. Else it is one step of the index for each key; after 1,000 of

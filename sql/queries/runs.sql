@@ -127,50 +127,44 @@ with r as (
   )
 select case when r.deleted then 'deleted' when not exists (select from d) then 'no tag' end as fail from r;
 
--- name: run_get
--- kind: 0 info (JSON), 1 metric, 2 param, 3 tag, 4 dataset input (JSON), 5 model input, 6 model output
-with r as materialized (select id from runs where run_id = $1::text)
-select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , run_info(r, e.deleted_time) as text
-  from runs r
-  join experiments e on e.id = r.experiment_id
- where r.id = (select id from r)
-union all
-select run, 1, key_id, value, step, timestamp, null from latest_metrics where run = (select id from r)
-union all
-select run, 2, key_id, null, null, null, value from params where run = (select id from r)
-union all
-select run, 3, key_id, null, null, null, value from tags where run = (select id from r)
-union all
-select i.run, 4, 0, null, null, null
-     , json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text
-  from run_datasets i
-  join datasets d on d.id = i.dataset_id
- where i.run = (select id from r)
-union all
-select run, case when output then 6 else 5 end, 0, null, step, id, model_id from run_models where run = (select id from r);
-
 -- name: run_page
--- The same for a page of runs, by identity.
-select r.id as run, 0 as kind, 0 as key_id, null::double precision as number, null::bigint as step, null::bigint as time
-     , run_info(r, e.deleted_time) as text
+-- Runs by identity ($1), or one by its id ($2): a row for each run and kind (api/run_json.c). What a run has many of comes packed, keys as four bytes each, numbers as eight, texts with a zero byte
+-- between: a row for each value took longer to send and to read.
+with x as materialized (select array(select unnest($1::bigint[]) union all select id from runs where run_id = $2::text) as runs)
+select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts
+     , r.run_id, r.run_id as run_uuid, r.name as run_name, r.experiment_id::text as experiment_id, r.user_id, (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status] as status
+     , r.start_time, nullif(r.end_time, 0) as end_time, r.artifact_uri, case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end as lifecycle_stage
   from runs r
   join experiments e on e.id = r.experiment_id
- where r.id = any ($1::bigint[])
+ where r.id = any ((select x.runs from x)::bigint[])
 union all
-select run, 1, key_id, value, step, timestamp, null from latest_metrics where run = any ($1::bigint[])
+select run, 1, string_agg(int4send(key_id), ''), string_agg(float8send(value), ''), string_agg(int8send(timestamp), ''), string_agg(int8send(step), ''), null, null, null, null, null, null, null, null, null, null, null
+  from latest_metrics
+ where run = any ((select x.runs from x)::bigint[])
+ group by run
 union all
-select run, 2, key_id, null, null, null, value from params where run = any ($1::bigint[])
+select run, 2, string_agg(int4send(key_id), ''), null, null, null, string_agg(textsend(value), '\000'), null, null, null, null, null, null, null, null, null, null
+  from params
+ where run = any ((select x.runs from x)::bigint[])
+ group by run
 union all
-select run, 3, key_id, null, null, null, value from tags where run = any ($1::bigint[])
+select run, 3, string_agg(int4send(key_id), ''), null, null, null, string_agg(textsend(value), '\000'), null, null, null, null, null, null, null, null, null, null
+  from tags
+ where run = any ((select x.runs from x)::bigint[])
+ group by run
 union all
-select i.run, 4, 0, null, null, null
-     , json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text
+select i.run, 4, null, null, null, null
+     , textsend(string_agg(json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text, ',')), null, null, null, null, null, null, null, null, null, null
   from run_datasets i
   join datasets d on d.id = i.dataset_id
- where i.run = any ($1::bigint[])
+ where i.run = any ((select x.runs from x)::bigint[])
+ group by i.run
 union all
-select run, case when output then 6 else 5 end, 0, null, step, id, model_id from run_models where run = any ($1::bigint[]);
+select run, case when output then 5 else 6 end, null, null, null, null
+     , textsend(string_agg((case when output then json_build_object('model_id', model_id, 'step', step) else json_build_object('model_id', model_id) end)::text, ',' order by id)), null, null, null, null, null, null, null, null, null, null
+  from run_models
+ where run = any ((select x.runs from x)::bigint[])
+ group by run, output;
 
 -- name: log_inputs
 -- $1 run id, $2 datasets as MLflow's JSON [{dataset:{name,digest,source_type,source,schema,profile},tags:[{key,value}]}], $3 models [{model_id}]
