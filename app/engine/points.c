@@ -123,10 +123,13 @@ points_behind(void)
 static void
 vacuum(void *unused)
 {
+	bool busy = at.dead >= VACUUM_BATCHES;
+
 	(void)unused;
 	at.vacuum_timer = NULL;
 	at.dead = 0;
-	db_background_command("vacuum (skip_locked) metric_log");
+	/* To give the room back keeps writers out for a moment: not while they are many. */
+	db_background_command(busy ? "vacuum (skip_locked, truncate off) metric_log" : "vacuum (skip_locked) metric_log");
 }
 
 static void
