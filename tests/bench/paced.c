@@ -134,12 +134,13 @@ main(int argc, char **argv)
 	int count;
 	int events;
 	double rate, seconds, began;
+	unsigned long first;
 	size_t all;
 	size_t sent = 0;
 	FILE *f;
 
-	if (argc != 6 || (f = fopen(argv[2], "r")) == NULL) {
-		fprintf(stderr, "usage: paced PORT RUNS-FILE CONNECTIONS RATE SECONDS\n");
+	if (argc != 7 || (f = fopen(argv[2], "r")) == NULL) {
+		fprintf(stderr, "usage: paced PORT RUNS-FILE CONNECTIONS RATE SECONDS FIRST-STEP\n");
 		return 2;
 	}
 	while (run_count < RUNS_MOST && fscanf(f, "%63s", runs[run_count]) == 1)
@@ -148,6 +149,7 @@ main(int argc, char **argv)
 	count = (int)strtol(argv[3], NULL, 10);
 	rate = strtod(argv[4], NULL);
 	seconds = strtod(argv[5], NULL);
+	first = strtoul(argv[6], NULL, 10);
 	all = (size_t)(rate * seconds);
 	times = calloc(all + 1, sizeof(*times));
 	if (times == NULL || count > CONNECTIONS_MOST || run_count == 0)
@@ -162,7 +164,7 @@ main(int argc, char **argv)
 
 		if (sent < all && wait <= 0 && idle != NULL) {
 			late += wait < -0.001 ? 1 : 0;
-			send_one(due, (unsigned long)began % 100000 * 10000000 + sent);
+			send_one(due, first + sent);
 			sent++;
 			continue;
 		}
