@@ -592,6 +592,8 @@ metadata_email(void *user, struct out_call *call, const struct out_answer *a)
 		g->email_known = true;
 		free(g->name);
 		g->name = keep_format("service account % (metadata server)", g->email, "");
+	} else {
+		g->failed_ms = loop_now_ms();
 	}
 	base_ready(g);
 }
@@ -772,7 +774,8 @@ gcp_token_now(struct gcp *g, struct text *token)
 	*token = TEXT_NONE;
 	if (g->base == BASE_NONE)
 		return true;
-	if (g->token.n == 0 || left <= 0)
+	/* Who signs must be known before there is something to sign; while it is not told, everything else goes on. */
+	if (g->token.n == 0 || left <= 0 || (g->base == BASE_METADATA && !g->email_known && loop_now_ms() - g->failed_ms > FAIL_HOLD_MS))
 		return false;
 	if (left < REFRESH_BEFORE_MS && loop_now_ms() - g->failed_ms > FAIL_HOLD_MS)
 		fetch(g);
@@ -966,6 +969,9 @@ blob_answered(void *user, struct out_call *call, const struct out_answer *a)
 	b->call = NULL;
 	if (a->status != 200 || !blob_read(a, s->blobs[index])) {
 		answer_why(a, "IAM (signBlob)", why, sizeof(why));
+		/* Of an impersonation, the first token may end before the second. */
+		if (a->status == 401)
+			gcp_token_refused(s->gcp, buf_view(&s->gcp->token));
 		if (a->status == 403)
 			snprintf(why, sizeof(why), "IAM refuses to sign: the service account needs roles/iam.serviceAccountTokenCreator on itself, and the IAM Credentials API must be on");
 		blob_fail(s, why);
@@ -1025,8 +1031,6 @@ blob_token(void *user, struct text token, const char *why)
 	s->wait = NULL;
 	if (token.n == 0)
 		blob_fail(s, why);
-	else if (!s->gcp->email_known)
-		blob_fail(s, "who signs is not known: the metadata server did not tell the service account's address");
 	else
 		blob_send(s);
 }
@@ -1063,7 +1067,10 @@ gcp_sign(struct gcp *g, const struct text *to_sign, size_t n, void (*done)(void 
 	}
 	s->blobs = calloc(n, sizeof(*s->blobs));
 	PRECOND(s->blobs != NULL);
-	if (gcp_token_now(g, &token) && token.n > 0 && g->email_known)
+	/* It stands in what is to be signed: too late to ask now. */
+	if (!g->email_known)
+		blob_fail(s, "who signs is not known: the metadata server did not tell the service account's address");
+	else if (gcp_token_now(g, &token) && token.n > 0)
 		blob_send(s);
 	else
 		s->wait = gcp_token(g, blob_token, s);

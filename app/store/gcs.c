@@ -444,6 +444,13 @@ refused(struct job *j, const struct out_answer *a, const char *permission)
 	}
 }
 
+/* After a DELETE. 412: another has written it anew meanwhile. */
+static bool
+gone(int status)
+{
+	return status == 404 || status == 412 || (status >= 200 && status < 300);
+}
+
 /* ---- what an answer says of an object ---- */
 
 static int64_t
@@ -629,9 +636,14 @@ on_data(void *user, const void *bytes, size_t n)
 		finish(j, STORE_CORRUPT, "the bucket sent more than it said");
 		return true;
 	}
-	j->delivered += (int64_t)n;
 	if (j->summing)
 		j->crc = crc32c(j->crc, bytes, n);
+	/* The last piece is kept back when the sum is wrong: a file that arrived whole would be taken for good. */
+	if (j->summing && j->expected >= 0 && j->delivered + (int64_t)n == j->expected && j->crc != j->crc_wanted) {
+		finish(j, STORE_CORRUPT, "the checksum differs from the bucket's");
+		return true;
+	}
+	j->delivered += (int64_t)n;
 	j->freed = &freed;
 	more = j->op->data(j->op, bytes, n);
 	if (!freed)
@@ -810,6 +822,69 @@ put_stored(struct job *j, int64_t size)
 }
 
 static void
+corrupt_removed(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+
+	(void)call;
+	j->call = NULL;
+	finish(j, STORE_CORRUPT, gone(a->status) ? "the bucket's checksum differs from what was sent; the object was removed" : "the bucket's checksum differs from what was sent, and the object could not be removed");
+}
+
+/* The bucket holds something else than we sent: that generation goes. */
+static void
+corrupt_go(struct job *j)
+{
+	struct ask a = { .method = "DELETE", .object = j->object, .repeat = true, .done = corrupt_removed };
+	char generation[32];
+
+	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
+	if (j->op->stat.generation != 0)
+		ask_query(&a, "generation", text_from(generation));
+	j->call = ask_send(j, &a);
+}
+
+static void
+sum_looked(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+	struct store_stat st;
+	uint32_t crc;
+
+	j->call = NULL;
+	if (a->status == 200) {
+		stat_read(call, &st);
+		/* It may be another's by now, so it is left where it is. */
+		if (st.size != j->given || (crc_header(call, &crc) && crc != j->crc)) {
+			finish(j, STORE_CORRUPT, "the object in the bucket is not what was sent");
+			return;
+		}
+	}
+	put_stored(j, j->given);
+}
+
+static void
+sum_look(struct job *j)
+{
+	j->call = look(j, sum_looked);
+}
+
+/* The bucket says that it has the object: does it say so of the bytes that were sent? */
+static void
+sum_compare(struct job *j, const struct out_call *call)
+{
+	uint32_t crc;
+
+	stat_read(call, &j->op->stat);
+	if (!crc_header(call, &crc))
+		with_token(j, sum_look);
+	else if (crc != j->crc)
+		with_token(j, corrupt_go);
+	else
+		put_stored(j, j->given);
+}
+
+static void
 small_again(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
@@ -853,12 +928,11 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
 
-	(void)call;
 	j->call = NULL;
 	if (a->status >= 200 && a->status < 300) {
 		if (!j->overwrite)
 			j->replaced = 0;
-		put_stored(j, (int64_t)j->small.n);
+		sum_compare(j, call);
 		return;
 	}
 	if (a->status == 412 && (!j->overwrite || j->over != 0)) {
@@ -907,45 +981,15 @@ big_looked(void *user, struct out_call *call, const struct out_answer *a)
 }
 
 static void
-corrupt_removed(void *user, struct out_call *call, const struct out_answer *a)
-{
-	struct job *j = user;
-
-	(void)call;
-	(void)a;
-	j->call = NULL;
-	finish(j, STORE_CORRUPT, "the bucket's checksum differs from what was sent; the object was removed");
-}
-
-/* The bucket holds something else than we sent: that generation goes. */
-static void
-corrupt_go(struct job *j)
-{
-	struct ask a = { .method = "DELETE", .object = j->object, .repeat = true, .done = corrupt_removed };
-	char generation[32];
-
-	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
-	if (j->op->stat.generation != 0)
-		ask_query(&a, "generation", text_from(generation));
-	j->call = ask_send(j, &a);
-}
-
-static void
 big_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
-	uint32_t crc;
 
 	j->call = NULL;
 	if (j->finished)
 		return;
 	if (a->status >= 200 && a->status < 300) {
-		if (crc_header(call, &crc) && crc != j->crc) {
-			stat_read(call, &j->op->stat);
-			with_token(j, corrupt_go);
-			return;
-		}
-		put_stored(j, j->given);
+		sum_compare(j, call);
 		return;
 	}
 	if (a->status == 401)
@@ -1081,15 +1125,22 @@ name_add(struct job *j, struct text name, bool is_dir, int64_t size, int64_t gen
 	j->name_count++;
 }
 
-/* Adds a page's objects and folders to names (or to the sums only), and keeps the next page's token. */
-static void
+/* Adds a page's objects and folders to names (or to the sums only), and keeps the next page's token. False: not a whole page, or one that leads back to itself. */
+static bool
 page_read(struct job *j, struct text body, bool keep)
 {
-	struct arena *arena = arena_new();
+	static const char end[] = "</ListBucketResult>";
+	struct arena *arena;
 	struct text inner, next;
 	size_t at = 0, prefix = strlen(j->object);
 	int64_t size, generation;
+	bool good = true;
 
+	if (body.n == 0 || memmem(body.s, body.n, end, sizeof(end) - 1) == NULL) {
+		finish(j, STORE_BUSY, "the bucket's list is cut short");
+		return false;
+	}
+	arena = arena_new();
 	while (xml_next(body, &at, "Contents", &inner)) {
 		struct text key = xml_value(arena, inner, "Key");
 
@@ -1098,7 +1149,7 @@ page_read(struct job *j, struct text body, bool keep)
 		if (!text_int(xml_value(arena, inner, "Generation"), &generation))
 			generation = 0;
 		/* The object "folder/" that some tools make is the folder itself. */
-		if (key.n < prefix || (key.n == prefix && !j->recursive))
+		if (!text_starts(key, j->object) || (key.n == prefix && !j->recursive))
 			continue;
 		j->bytes += size;
 		j->objects++;
@@ -1109,14 +1160,19 @@ page_read(struct job *j, struct text body, bool keep)
 	while (xml_next(body, &at, "CommonPrefixes", &inner)) {
 		struct text key = xml_value(arena, inner, "Prefix");
 
-		if (keep && key.n > prefix + 1 && key.s[key.n - 1] == '/')
+		if (keep && key.n > prefix + 1 && key.s[key.n - 1] == '/' && text_starts(key, j->object))
 			name_add(j, (struct text){ key.s + prefix, key.n - prefix - 1 }, true, 0, 0);
 	}
-	j->page.n = 0;
 	next = xml_value(arena, body, "NextContinuationToken");
-	j->more = text_is(xml_value(arena, body, "IsTruncated"), "true") && next.n > 0;
+	j->more = text_is(xml_value(arena, body, "IsTruncated"), "true");
+	if (j->more && (next.n == 0 || text_eq(next, buf_view(&j->page)))) {
+		finish(j, STORE_BUSY, "the bucket's list does not go on");
+		good = false;
+	}
+	j->page.n = 0;
 	buf_text(&j->page, next);
 	arena_free(arena);
+	return good;
 }
 
 static void
@@ -1187,7 +1243,8 @@ list_answered(void *user, struct out_call *call, const struct out_answer *a)
 			refused(j, a, "storage.objects.list");
 		return;
 	}
-	page_read(j, a->body, true);
+	if (!page_read(j, a->body, true))
+		return;
 	if (j->name_count > LIST_MOST)
 		finish(j, STORE_BAD, "the folder has more than 50,000 entries; list a folder below it");
 	else if (j->more)
@@ -1227,7 +1284,8 @@ usage_answered(void *user, struct out_call *call, const struct out_answer *a)
 			refused(j, a, "storage.objects.list");
 		return;
 	}
-	page_read(j, a->body, false);
+	if (!page_read(j, a->body, false))
+		return;
 	if (j->more)
 		with_token(j, usage_go);
 	else
@@ -1264,13 +1322,6 @@ ask_generation(struct ask *a, int64_t generation, char text[32])
 		return;
 	snprintf(text, 32, "%lld", (long long)generation);
 	ask_header(a, "x-goog-if-generation-match", text_from(text));
-}
-
-/* 412: another has written it anew meanwhile. */
-static bool
-gone(int status)
-{
-	return status == 404 || status == 412 || (status >= 200 && status < 300);
 }
 
 static void
@@ -1349,7 +1400,8 @@ remove_listed(void *user, struct out_call *call, const struct out_answer *a)
 	}
 	names_free(j);
 	j->next_delete = 0;
-	page_read(j, a->body, true);
+	if (!page_read(j, a->body, true))
+		return;
 	/* Counted when they are gone. */
 	j->bytes = bytes;
 	j->objects = objects;
@@ -1452,7 +1504,8 @@ sign_done(void *user, const struct text *hex, const char *why)
 	}
 	for (i = 0; i < j->url_count; i++)
 		v4_append(&j->urls[i], hex[i]);
-	if (j->ttl_s > 0 && j->kind == 'g')
+	/* Without a generation it leads to whatever is there, of whatever size. */
+	if (j->ttl_s > 0 && j->kind == 'g' && j->op->stat.generation != 0)
 		cache_store(j, &j->op->stat, buf_view(&j->urls[0]));
 	finish(j, STORE_OK, NULL);
 }
@@ -1768,12 +1821,19 @@ gcs_multipart_create(struct store *store, struct text key, int parts, struct tex
 	}
 }
 
+static struct text
+unquoted(struct text t)
+{
+	return t.n >= 2 && t.s[0] == '"' && t.s[t.n - 1] == '"' ? (struct text){ t.s + 1, t.n - 2 } : t;
+}
+
 /* The object as it is after the upload. */
 static void
 complete_looked(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
 	struct store_stat st;
+	struct text sent = TEXT_NONE;
 
 	j->call = NULL;
 	if (a->status == 404) {
@@ -1786,8 +1846,10 @@ complete_looked(void *user, struct out_call *call, const struct out_answer *a)
 		return;
 	}
 	stat_read(call, &st);
-	/* After an answer that was lost, or of a single PUT: is it ours? Two clocks are compared, so a minute is let pass. */
-	if (st.mtime_ms != 0 && st.mtime_ms / 1000 + 60 < j->begun_s) {
+	/* After an answer that was lost, or of a single PUT: is it ours? By the tag that its PUT was answered with; else by its time: another's may have come after ours. Two clocks are compared. */
+	if (j->kind == 's')
+		sent = unquoted(j->given_parts[0].etag);
+	if ((sent.n == 0 || !text_eq(sent, unquoted(out_answer_header(call, "etag")))) && st.mtime_ms != 0 && st.mtime_ms / 1000 + (sent.n > 0 ? 2 : 60) < j->begun_s) {
 		finish(j, STORE_BAD, "the upload did not arrive; an older object is there");
 		return;
 	}
@@ -1847,18 +1909,14 @@ complete_go(struct job *j)
 	buf_free(&body);
 }
 
-static struct text
-unquoted(struct text t)
-{
-	return t.n >= 2 && t.s[0] == '"' && t.s[t.n - 1] == '"' ? (struct text){ t.s + 1, t.n - 2 } : t;
-}
-
 /* The bucket's list of parts against the client's: all there, the same, and of one size but the last. NULL when they agree. */
 static const char *
 parts_fault(struct job *j)
 {
+	bool *named = arena_array(j->op->arena, (size_t)j->parts + 1, sizeof(*named));
 	size_t i, k;
 
+	memset(named, 0, ((size_t)j->parts + 1) * sizeof(*named));
 	if (j->listed_count != (size_t)j->parts)
 		return "parts are missing in the bucket";
 	if (j->given_part_count != (size_t)j->parts)
@@ -1874,6 +1932,9 @@ parts_fault(struct job *j)
 
 		if (p->number < 1 || p->number > j->parts)
 			return "a part's number is out of range";
+		if (named[p->number])
+			return "a part is named twice";
+		named[p->number] = true;
 		if (p->etag.n > 0 && !text_eq(unquoted(p->etag), unquoted(j->listed[p->number - 1].etag)))
 			return "a part in the bucket is not the one that was sent";
 	}
@@ -1997,7 +2058,9 @@ gcs_multipart_complete(struct store *store, struct text key, struct text upload_
 		j->given_parts = copy;
 		j->given_part_count = n;
 	}
-	if (j->kind == 'e') {
+	if (j->kind != 'm' && n != (size_t)j->parts) {
+		finish(j, STORE_BAD, "the list of parts is not complete");
+	} else if (j->kind == 'e') {
 		j->type = strdup(artifact_type(key));
 		PRECOND(j->type != NULL);
 		with_token(j, small_go);
@@ -2081,12 +2144,13 @@ sweep_next(struct job *j)
 	j->call = ask_send(j, &a);
 }
 
-/* One page, the oldest thousand by name: gc runs again. */
+static void sweep_go(struct job *);
+
 static void
 sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
-	struct text inner;
+	struct text inner, key_marker, id_marker;
 	size_t at = 0;
 
 	(void)call;
@@ -2105,7 +2169,14 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 		name_add(j, key, false, 0, 0);
 		j->names[j->name_count - 1].upload = strndup(id.s, id.n);
 	}
-	if (j->ended) {
+	key_marker = xml_value(j->op->arena, a->body, "NextKeyMarker");
+	id_marker = xml_value(j->op->arena, a->body, "NextUploadIdMarker");
+	if (text_is(xml_value(j->op->arena, a->body, "IsTruncated"), "true") && id_marker.n > 0 && !text_eq(id_marker, buf_view(&j->upload)) && j->name_count < LIST_MOST) {
+		j->page.n = j->upload.n = 0;
+		buf_text(&j->page, key_marker);
+		buf_text(&j->upload, id_marker);
+		with_token(j, sweep_go);
+	} else if (j->ended) {
 		j->objects = (int64_t)j->name_count;
 		finish(j, STORE_OK, NULL);
 	} else {
@@ -2120,6 +2191,10 @@ sweep_go(struct job *j)
 
 	ask_query(&a, "uploads", TEXT_NONE);
 	ask_query(&a, "prefix", text_from(j->object));
+	if (j->upload.n > 0) {
+		ask_query(&a, "key-marker", buf_view(&j->page));
+		ask_query(&a, "upload-id-marker", buf_view(&j->upload));
+	}
 	j->call = ask_send(j, &a);
 }
 

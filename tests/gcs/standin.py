@@ -6,7 +6,7 @@ headers that are not signed, a signature beside an Authorization header, parts t
 needed, and plays the token endpoint, IAM (signBlob, generateAccessToken), the token exchange and the metadata server. Under /_ it can be told to fail, to let time pass,
 and what it has seen:
 
-    POST /_fault {"n":1,"method":"PUT","match":"partNumber=2","status":503}   or "drop", "drop_after":bytes, "lost", "short":bytes, "ignore_range", "corrupt", "delay":seconds, "body":base64
+    POST /_fault {"n":1,"method":"PUT","match":"partNumber=2","status":503}   or "drop", "drop_after":bytes, "lost", "short":bytes, "ignore_range", "corrupt", "lose", "flip", "bare", "delay":seconds, "body":base64, "location":url
     POST /_clock {"add":3600}      POST /_role {"permissions":[...]}      POST /_config {"min_part":1024}      POST /_reset
     GET /_stats (bytes by signature and by token)      GET /_log (lines without queries)      GET /_objects
 """
@@ -238,6 +238,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Drop()
         if "body" in f:
             return self.answer(200, base64.b64decode(f["body"]), "application/xml")
+        if "location" in f:
+            return self.answer(f["status"], headers=[("Location", f["location"])])
         if "status" in f:
             if f.get("early"):
                 self.close_connection = True
@@ -610,8 +612,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.check_generation(bucket, name)
         if exists:
             self.need("storage.objects.delete")
-        o = self.keep(bucket, name, self.pieces(), self.headers)
-        crc = "AAAAAA==" if self.fault and self.fault.get("corrupt") else self.crc_text(o)
+        fault = self.fault or {}
+        o = self.keep(bucket, name, [self.body()[:-1]] if fault.get("lose") else self.pieces(), self.headers)
+        if fault.get("bare"):
+            return self.answer(200)
+        crc = "AAAAAA==" if fault.get("corrupt") else self.crc_text(o)
         self.answer(200, b"", "text/html; charset=UTF-8", [("ETag", o.etag), ("x-goog-generation", str(o.generation)), ("x-goog-hash", "crc32c=%s,md5=%s" % (crc, base64.b64encode(bytes.fromhex(o.md5)).decode())),
                     ("x-goog-stored-content-length", str(o.size)), ("x-goog-stored-content-encoding", "identity")])
 
@@ -631,6 +636,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, data, o.type, headers)
         if o.encoding:
             headers.append(("Content-Encoding", o.encoding))
+        if self.fault and self.fault.get("bare"):
+            headers = [h for h in headers if h[0] != "x-goog-generation"]
         begin, end, status = 0, o.size, 200
         m = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if m and (m.group(1) or m.group(2)) and not (self.fault and self.fault.get("ignore_range")):
@@ -655,6 +662,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.opened(o, begin) as f:
             while sent < end - begin:
                 data = f.read(min(1 << 20, end - begin - sent))
+                if self.fault and self.fault.get("flip") and sent == 0:
+                    data = bytes([data[0] ^ 1]) + data[1:]
                 if self.fault and sent + len(data) > self.fault.get("drop_after", 1 << 62):
                     self.wfile.write(data[:self.fault["drop_after"] - sent])
                     self.wfile.flush()
@@ -681,9 +690,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "uploads" in self.query:
             self.need("storage.multipartUploads.list")
             prefix = self.query.get("prefix", "")
-            rows = ["<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>" % (escape(u["name"]), i, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(u["begun"])))
-                    for i, u in self.state.uploads.items() if u["bucket"] == bucket and u["name"].startswith(prefix)]
-            return self.answer(200, ("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>%s</ListMultipartUploadsResult>" % "".join(rows)).encode(), "application/xml")
+            after = (self.query.get("key-marker", ""), self.query.get("upload-id-marker", ""))
+            found = sorted((u["name"], i, u["begun"]) for i, u in self.state.uploads.items() if u["bucket"] == bucket and u["name"].startswith(prefix) and (u["name"], i) > after)
+            most = self.state.page_most
+            rows = ["<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>" % (escape(n), i, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(begun))) for n, i, begun in found[:most]]
+            if len(found) > most:
+                rows.append("<NextKeyMarker>%s</NextKeyMarker><NextUploadIdMarker>%s</NextUploadIdMarker>" % (escape(found[most - 1][0]), found[most - 1][1]))
+            return self.answer(200, ("<ListMultipartUploadsResult><IsTruncated>%s</IsTruncated>%s</ListMultipartUploadsResult>" % ("true" if len(found) > most else "false", "".join(rows))).encode(), "application/xml")
         self.need("storage.objects.list")
         prefix, delimiter = self.query.get("prefix", ""), self.query.get("delimiter", "")
         most = min(int(self.query.get("max-keys", 1000)), self.state.page_most)

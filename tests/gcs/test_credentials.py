@@ -127,9 +127,25 @@ def test_user_account_cannot_sign(bucket, fresh, started):  # noqa: F811
     works_through_the_server(server, fresh, "signed addresses: none", by_client=True)
 
 
+def impersonating(bucket):  # noqa: F811
+    return {"type": "impersonated_service_account", "service_account_impersonation_url": bucket.url + "/v1/projects/-/serviceAccounts/" + bucket.state.email + ":generateAccessToken",
+            "source_credentials": {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "refresh-me", "token_uri": bucket.url + "/token"}}
+
+
 def test_impersonated_service_account(bucket, fresh, started):  # noqa: F811
-    works_past_the_server(started({"type": "impersonated_service_account", "service_account_impersonation_url": bucket.url + "/v1/projects/-/serviceAccounts/" + bucket.state.email + ":generateAccessToken",
-                                   "source_credentials": {"type": "authorized_user", "client_id": "i", "client_secret": "s", "refresh_token": "refresh-me", "token_uri": bucket.url + "/token"}}), fresh)
+    works_past_the_server(started(impersonating(bucket)), fresh)
+
+
+def test_the_first_of_two_tokens_may_end_before_the_second(bucket, fresh, started):  # noqa: F811
+    server = started(impersonating(bucket), TALLYD_WORKERS="1")
+    _, root = new_run(server)
+    put(server, root + "/f", b"x" * 10)
+    # The user's token came before the account's.
+    tokens = list(fresh.state.tokens)
+    for number in range(0, len(tokens), 2):
+        fresh.state.tokens[tokens[number]] = 0
+    answers = [requests.get(server.url + ROUTE + "presigned/" + root + "/f", timeout=30).status_code for _ in range(8)]
+    assert set(answers) <= {200, 503} and answers[-1] == 200
 
 
 @pytest.mark.parametrize("content, word", [

@@ -112,14 +112,18 @@ def test_gc_aborts_uploads_that_nobody_finished(server, fresh):  # noqa: F811
     if not server.options:
         pytest.skip("there are no uploads in parts in a folder")
     _, root = new_run(server)
-    requests.post(server.url + "/api/2.0/mlflow-artifacts/mpu/create/" + root, json={"path": "f", "num_parts": 3}, timeout=30)
-    for u in fresh.state.uploads.values():
-        u["begun"] -= 8 * 86400
-    before = len(fresh.state.uploads)
+    for i in range(5):
+        requests.post(server.url + "/api/2.0/mlflow-artifacts/mpu/create/" + root, json={"path": "f%d" % i, "num_parts": 3}, timeout=30)
+    ours = {i: u for i, u in fresh.state.uploads.items() if root in u["name"]}
+    # More than a page of them; the newer ones are somebody's work.
+    fresh.tell("/_config", page_most=2)
+    for u in ours.values():
+        u["begun"] -= 8 * 86400 if u["name"][-1] in "134" else 86400
     status, said = gc(server, "--dry-run")
-    assert status == 0 and "would abort 1 uploads" in said and len(fresh.state.uploads) == before, said
+    assert status == 0 and "would abort 3 uploads" in said and set(ours) <= set(fresh.state.uploads), said
     status, said = gc(server)
-    assert status == 0 and "aborted 1 uploads" in said and len(fresh.state.uploads) == before - 1, said
+    assert status == 0 and "aborted 3 uploads" in said, said
+    assert sorted(u["name"][-2:] for i, u in fresh.state.uploads.items() if i in ours) == ["f0", "f2"]
 
 
 def test_gc_refuses_an_age_it_cannot_read(server):
