@@ -99,6 +99,25 @@ unchanged(struct artifact *a)
 	return since.s != NULL && a->stat.mtime_ms > 0 && text_eq(text_trim(since), http_date(a->call->arena, a->stat.mtime_ms));
 }
 
+/* If-Match: the client wants this version or none. A weak tag is never the same. */
+static bool
+another(struct artifact *a)
+{
+	struct text wanted = http_header(a->call->http, "If-Match"), tag = etag(a);
+	size_t at = 0;
+
+	if (wanted.s == NULL || text_is(text_trim(wanted), "*"))
+		return false;
+	while (at < wanted.n) {
+		size_t n = text_find(text_skip(wanted, at), ',');
+
+		if (text_eq(text_trim((struct text){ wanted.s + at, n }), tag))
+			return false;
+		at += n + 1;
+	}
+	return true;
+}
+
 /* One range into from and length: 206, or 416; anything we do not understand is no range (200). */
 static int
 range_read(struct artifact *a)
@@ -109,7 +128,8 @@ range_read(struct artifact *a)
 
 	a->from = 0;
 	a->length = size;
-	if (asked.s == NULL || a->stat.encoded || !text_starts(asked, "bytes=") || text_find(asked, ',') < asked.n)
+	/* RFC 9110 14.2: Range means something for GET alone. */
+	if (asked.s == NULL || a->call->head || a->stat.encoded || !text_starts(asked, "bytes=") || text_find(asked, ',') < asked.n)
 		return 200;
 	if (when.s != NULL && !text_eq(text_trim(when), etag(a)) && !text_eq(text_trim(when), http_date(a->call->arena, a->stat.mtime_ms)))
 		return 200;
@@ -169,7 +189,7 @@ headers_fill(struct artifact *a, struct headers *h)
 		add(h, "Content-Range", text_format(arena, "bytes */%lld", (long long)a->stat.size));
 }
 
-/* 304 and 416: a head alone. */
+/* 304, 412 and 416: a head alone. */
 static enum next
 reply_short(struct artifact *a)
 {
@@ -200,7 +220,7 @@ file_ready(struct artifact *a, enum store_result result)
 		return call_done(a->call);
 	}
 	a->stat = a->op.stat;
-	a->status = unchanged(a) ? 304 : range_read(a);
+	a->status = another(a) ? 412 : unchanged(a) ? 304 : range_read(a);
 	if (a->status != 200 && a->status != 206) {
 		close(a->op.fd);
 		return reply_short(a);
@@ -325,8 +345,8 @@ looked(struct artifact *a, enum store_result result)
 	if (a->call->http == NULL)
 		return call_done(a->call);
 	a->stat = a->op.stat;
-	a->status = unchanged(a) ? 304 : range_read(a);
-	if (a->status == 304 || a->status == 416)
+	a->status = another(a) ? 412 : unchanged(a) ? 304 : range_read(a);
+	if (a->status != 200 && a->status != 206)
 		return reply_short(a);
 	if (a->call->head) {
 		begin(a);

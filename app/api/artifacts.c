@@ -52,8 +52,6 @@ count_usage(struct artifact *a, int64_t bytes, int64_t files, bool approximate)
 	if (model)
 		key = text_skip(key, 7);
 	owner = (struct text){ key.s, text_find(key, '/') };
-	if (owner.n == key.n)
-		return;
 	arena = arena_new();
 	u = ARENA_NEW(arena, struct used);
 	u->arena = arena;
@@ -72,7 +70,7 @@ count_stored(struct artifact *a)
 {
 	int64_t before = a->op.replaced;
 
-	count_usage(a, a->op.bytes - (before > 0 ? before : 0), before > 0 ? 0 : 1, before < 0);
+	count_usage(a, a->op.bytes - (before > 0 ? before : 0), before >= 0 ? 0 : 1, before == STORE_REPLACED_UNKNOWN);
 }
 
 /* ---- uploads through the server ---- */
@@ -208,6 +206,13 @@ put_signed(struct artifact *a, enum store_result result)
 	return a->body_ended ? redirect_reply(a) : WAIT;
 }
 
+/* A piece of a file (RFC 9110 14.5) would become the whole. */
+static bool
+whole_body(struct call *call)
+{
+	return http_header(call->http, "Content-Range").s == NULL || call_refuse(call, INVALID_PARAMETER_VALUE, "A part of a file cannot be stored (Content-Range).");
+}
+
 static bool
 query_free(struct call *call)
 {
@@ -222,7 +227,7 @@ proxy_put(struct call *call)
 {
 	struct artifact *a;
 
-	if (!query_free(call) || !artifact_proxied(call, call_path_arg(call, "path"), false, &a))
+	if (!query_free(call) || !whole_body(call) || !artifact_proxied(call, call_path_arg(call, "path"), false, &a))
 		return later(call);
 	if (!a->store->can_sign || strcmp(config->artifact_put, "redirect") != 0 || call->http->content_length <= 0)
 		return put_start(a);
@@ -790,7 +795,7 @@ dbfs_post(struct call *call)
 {
 	struct artifact *a;
 
-	return dbfs_path(call, call_path_arg(call, "path"), false, &a) ? put_start(a) : later(call);
+	return whole_body(call) && dbfs_path(call, call_path_arg(call, "path"), false, &a) ? put_start(a) : later(call);
 }
 
 static enum next

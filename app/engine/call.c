@@ -697,6 +697,9 @@ request_head(struct http_request *http)
 	e = call->endpoint;
 	if (e->body == BODY_RAW) {
 		call_run(call);
+		/* Who asks first whether he may send is told no before he does. */
+		if (call->fail.code != FAIL_NONE && !call->replied && http_header(http, "expect").n > 0)
+			call_step(call, FAILED);
 		return (struct http_body){ .mode = HTTP_STREAM, .limit = 0 };
 	}
 	return (struct http_body){ .mode = HTTP_BUFFER, .limit = e->body_limit > 0 ? e->body_limit : limit };

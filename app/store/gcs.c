@@ -97,7 +97,7 @@ struct job {
 	struct buf small;
 	char *type;
 	int64_t given;
-	bool streaming, ended, held, overwrite;
+	bool streaming, ended, held, overwrite, stored;
 	int64_t over; /* the generation that an overwriting put replaces; 0: whatever is there */
 	int looks;
 	int64_t replaced;
@@ -225,7 +225,7 @@ job_new(struct store *store, struct text key, struct store_op *op)
 	PRECOND(j != NULL && op->priv == NULL);
 	j->gcs = store->priv;
 	j->op = op;
-	j->replaced = -1;
+	j->replaced = STORE_REPLACED_UNKNOWN;
 	j->total = -1;
 	buf_puts(&object, j->gcs->prefix);
 	buf_text(&object, key);
@@ -818,7 +818,10 @@ put_stored(struct job *j, int64_t size)
 {
 	cache_drop(j->gcs, j->object);
 	j->bytes = size;
-	finish(j, STORE_OK, NULL);
+	j->stored = true;
+	/* What it replaced is still being asked. */
+	if (j->look == NULL)
+		finish(j, STORE_OK, NULL);
 }
 
 static void
@@ -904,7 +907,7 @@ small_again(void *user, struct out_call *call, const struct out_answer *a)
 		return;
 	}
 	stat_read(call, &st);
-	j->replaced = st.size >= 0 ? st.size : -1;
+	j->replaced = st.size;
 	/* The same bytes are there already: logged twice, or our own put whose answer was lost. No permission to overwrite is needed. */
 	if (!st.encoded && st.size == (int64_t)j->small.n && crc_header(call, &crc) && crc == j->crc) {
 		put_stored(j, st.size);
@@ -931,7 +934,7 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (a->status >= 200 && a->status < 300) {
 		if (!j->overwrite)
-			j->replaced = 0;
+			j->replaced = STORE_REPLACED_NONE;
 		sum_compare(j, call);
 		return;
 	}
@@ -973,11 +976,15 @@ big_looked(void *user, struct out_call *call, const struct out_answer *a)
 
 	j->look = NULL;
 	if (a->status == 404)
-		j->replaced = 0;
-	if (a->status != 200)
-		return;
-	stat_read(call, &st);
-	j->replaced = st.size;
+		j->replaced = STORE_REPLACED_NONE;
+	if (a->status == 200) {
+		stat_read(call, &st);
+		/* Late, it shows what we have put ourselves. */
+		if (st.generation == 0 || st.generation != j->op->stat.generation)
+			j->replaced = st.size;
+	}
+	if (j->stored)
+		put_stored(j, j->given);
 }
 
 static void
@@ -999,7 +1006,7 @@ big_answered(void *user, struct out_call *call, const struct out_answer *a)
 	else if (a->status == 401)
 		finish(j, STORE_BUSY, "the bucket did not take the token; the next one is being fetched");
 	else
-		refused(j, a, j->replaced == 0 ? "storage.objects.create" : j->replaced > 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create, or storage.objects.delete to overwrite,");
+		refused(j, a, j->replaced == STORE_REPLACED_NONE ? "storage.objects.create" : j->replaced >= 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create, or storage.objects.delete to overwrite,");
 }
 
 static void
@@ -2026,7 +2033,7 @@ before_looked(void *user, struct out_call *call, const struct out_answer *a)
 		stat_read(call, &st);
 		j->replaced = st.size;
 	} else if (a->status == 404) {
-		j->replaced = 0;
+		j->replaced = STORE_REPLACED_NONE;
 	}
 	with_token(j, parts_go);
 }

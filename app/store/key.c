@@ -9,8 +9,8 @@
 
 /* ext4's and XFS's limit of one name. */
 #define SEGMENT_MOST 255
-/* GCS takes 1,024 bytes with the bucket's prefix. */
-#define KEY_MOST 900
+/* GCS takes 1,024 bytes; with the bucket's prefix gcs.c counts again. */
+#define KEY_MOST 1024
 
 static const char *
 segment_fault(struct text s)
@@ -62,7 +62,7 @@ key_fault(struct text path)
 	const char *fault;
 
 	if (path.n > KEY_MOST)
-		return "longer than 900 bytes";
+		return "longer than 1,024 bytes";
 	if (path.s[0] == '/')
 		return "";
 	if (path.n >= 2 && path.s[1] == ':' && ((path.s[0] | 0x20) >= 'a' && (path.s[0] | 0x20) <= 'z'))

@@ -33,7 +33,7 @@
 #define LIST_MOST 50000
 /* Written, not yet synced bytes after which a sync is started; one more such piece while it runs stops the upload. */
 #define SYNC_EVERY ((int64_t)16 * 1024 * 1024)
-/* Folders deeper than any key can be (900 bytes, two a level). */
+/* As deep as a key can be (1,024 bytes, two a level). */
 #define DEPTH_MOST 512
 /* A named temporary file this old has no writer any more. */
 #define STALE_S (24 * 3600)
@@ -710,7 +710,7 @@ local_put(struct store *store, struct text key, int64_t length, struct text cont
 
 	(void)content_type;
 	w->expected = length;
-	w->replaced = -1;
+	w->replaced = STORE_REPLACED_UNKNOWN;
 	PRECOND(key.n > 0);
 	if (is_hidden(key))
 		put_fail(w, EACCES);
@@ -740,7 +740,7 @@ commit_work(void *user)
 			e = errno;
 			continue;
 		}
-		w->replaced = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)st.st_size : 0;
+		w->replaced = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (int64_t)st.st_size : STORE_REPLACED_NONE;
 		e = publish(w, dir, name) == 0 ? 0 : errno;
 		if (e == 0 && fsync(dir) == -1)
 			e = errno;

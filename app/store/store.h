@@ -42,6 +42,9 @@ struct store_signed {
 	int64_t size; /* for GET: of the object (also when encoded: -1) */
 };
 
+#define STORE_REPLACED_UNKNOWN (-1)
+#define STORE_REPLACED_NONE (-2)
+
 struct store;
 struct store_op {
 	struct arena *arena;
@@ -58,7 +61,7 @@ struct store_op {
 	struct text upload_id;        /* multipart_create */
 	int64_t bytes;                /* put, multipart_complete, usage: bytes; remove: bytes removed */
 	int64_t objects;              /* remove, usage: how many objects */
-	int64_t replaced;             /* put, complete: bytes of the object that was there before, -1 when unknown, 0 when none */
+	int64_t replaced;             /* put, complete: bytes of the object that was there before, or one of the two below */
 	/* get through the server (fd == -1): each piece; return false to pause, store_resume() goes on. head() comes first, with op->stat set. */
 	void (*head)(struct store_op *);
 	bool (*data)(struct store_op *, const void *bytes, size_t n);
@@ -109,7 +112,7 @@ void store_check(struct store *, void (*done)(void *user, bool usable, struct te
 
 /*
  * Checks a decoded artifact path (percent-decoding was done once by the caller) and copies it to *key: UTF-8, relative, no empty, "." or ".." segment, no control bytes, backslash, '#', drive letter,
- * no remaining %2e %2f %5c %00, segments <= 255 bytes, whole <= 900 bytes. An empty path is allowed only with allow_empty. False: *why says what is wrong, or is empty where
+ * no remaining %2e %2f %5c %00, segments <= 255 bytes, whole <= 1,024 bytes. An empty path is allowed only with allow_empty. False: *why says what is wrong, or is empty where
  * MLflow refuses too, with the two words "Invalid path".
  */
 bool artifact_key(struct arena *, struct text path, bool allow_empty, struct text *key, const char **why) must_check;

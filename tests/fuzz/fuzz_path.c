@@ -13,7 +13,7 @@ stays_inside(struct text key)
 {
 	struct text rest = key;
 
-	PRECOND(key.n > 0 && key.n <= 900 && key.s[0] != '/' && text_utf8(key));
+	PRECOND(key.n > 0 && key.n <= 1024 && key.s[0] != '/' && text_utf8(key));
 	for (;;) {
 		size_t slash = text_find(rest, '/');
 		struct text segment = { rest.s, slash };

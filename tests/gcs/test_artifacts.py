@@ -234,9 +234,35 @@ def test_ranges_conditions_and_heads(either):
     assert requests.get(url, params=params, headers={"If-None-Match": whole.headers["ETag"]}, timeout=30).status_code == 304
     assert requests.get(url, params=params, headers={"If-Modified-Since": whole.headers["Last-Modified"]}, timeout=30).status_code == 304
     assert requests.get(url, params=params, headers={"Range": "bytes=2-4", "If-Range": '"other"'}, timeout=30).status_code == 200
-    head = requests.head(url, params=params, timeout=30)
-    assert head.status_code == 200 and head.headers["Content-Length"] == "10" and head.headers["ETag"] == whole.headers["ETag"]
+    tag = whole.headers["ETag"]
+    for name, value, status in [("If-Match", tag, 200), ("If-Match", '"a", ' + tag, 200), ("If-Match", "*", 200), ("If-Match", '"other"', 412), ("If-Match", "W/" + tag, 412), ("If-None-Match", "W/" + tag, 304), ("If-None-Match", '"other"', 200)]:
+        assert requests.get(url, params=params, headers={name: value}, timeout=30).status_code == status, (name, value)
+    for more in ({}, {"Range": "bytes=2-4"}):
+        head = requests.head(url, params=params, headers=more, timeout=30)
+        assert head.status_code == 200 and head.headers["Content-Length"] == "10" and head.headers["ETag"] == tag and "Content-Range" not in head.headers
     assert requests.head(at(either, root + "/r.txt"), timeout=30).status_code == 200
+
+
+def test_a_piece_does_not_replace_the_whole(either):
+    _, root = new_run(either)
+    put(either, root + "/f", b"0123456789")
+    refused = put(either, root + "/f", b"01", headers={"Content-Range": "bytes 0-1/10"})
+    assert refused.status_code == 400 and get(either, root + "/f").content == b"0123456789"
+
+
+def test_names_of_1024_bytes(either):
+    """A key of a bucket has 1,024 bytes at most, with the path of the destination."""
+    run, root = new_run(either)
+    before = len("team/") if "gs://bucket/team" in either.command else 0
+    longest = ("/" + "ü" * 100) * 10
+    for n, status in ((1024 - before, 200), (1025 - before, 400)):
+        path = (root + longest).encode()[:n - 4].decode(errors="ignore")
+        path += "x" * (n - len(path.encode()))
+        assert put(either, path, b"x").status_code == status
+        if status == 200:
+            got = requests.get(either.url + "/get-artifact", params={"run_id": run["run_id"], "path": path[len(root) + 1:]}, timeout=30)
+            assert got.content == b"x" and get(either, path).content == b"x"
+            assert requests.delete(at(either, path), timeout=30).status_code == 200
 
 
 def test_missing_things_are_404_and_empty_lists(either):

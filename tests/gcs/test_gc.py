@@ -63,6 +63,15 @@ def test_usage_of_runs_and_logged_models_is_counted(server):
     assert harness.await_true(lambda: counted() == [(5, 1), (8, 2)], 10), counted()
     assert requests.delete(at(server, folder + "/data"), timeout=30).status_code == 200
     assert harness.await_true(lambda: counted() == [(5, 1), (7, 1)], 10), counted()
+    for _ in range(2):
+        put(server, root + "/empty", b"")
+        put(server, root + "/f", b"12345")
+        put(server, root + "/large", b"z" * 300000)
+    put(server, root + "/empty", b"12")
+    assert harness.await_true(lambda: counted() == [(300007, 3), (7, 1)], 10), counted()
+    # The run's folder as a whole, by its path.
+    assert requests.delete(at(server, root.rpartition("/")[0]), timeout=30).status_code == 200
+    assert harness.await_true(lambda: counted() == [(0, 0), (7, 1)], 10), counted()
     assert server.api("DELETE", "logged-models/" + made["model_id"]).status == 200
     status, said = gc(server, "--older-than", "0s")
     assert status == 0 and "removed model %s: 1 files, 7 bytes" % made["model_id"] in said, said

@@ -46,6 +46,13 @@ def test_a_length_that_cannot_be(either, length, wanted):  # noqa: F811
     assert either.answers()
 
 
+@pytest.mark.parametrize("path, more", [("ROOT/../f", "Content-Length: 1000000"), ("ROOT/f?a=b", "Content-Length: 1000000"), ("ROOT/f", "Content-Length: 1000000\r\nContent-Range: bytes 0-999999/2000000"), ("ROOT/../f", "Transfer-Encoding: chunked")])
+def test_who_asks_before_sending_is_told_no_at_once(either, path, more):  # noqa: F811
+    _, root = new_run(either)
+    status, answer = raw(either, "PUT %sartifacts/%s HTTP/1.1\r\nHost: HOST\r\n%s\r\nExpect: 100-continue\r\n\r\n" % (ROUTE, path.replace("ROOT", root), more), b"", 5)
+    assert status == 400 and b"100 Continue" not in answer
+
+
 def test_slow_uploads_hold_nobody_up(either):  # noqa: F811
     """Two hundred uploads that send a byte now and then: other requests are answered as before, memory stays."""
     _, root = new_run(either)

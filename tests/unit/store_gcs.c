@@ -188,7 +188,7 @@ test_put_get(void)
 	struct store_op *op;
 
 	op = put("1/r/artifacts/a b+\xc3\xa9%25.txt", "hello", 5, 5);
-	CHECK(last == STORE_OK && op->bytes == 5 && op->replaced == 0);
+	CHECK(last == STORE_OK && op->bytes == 5 && op->replaced == STORE_REPLACED_NONE);
 	op = get("1/r/artifacts/a b+\xc3\xa9%25.txt", 0, -1);
 	CHECK(last == STORE_OK && heads == 1 && text_is(buf_view(&got), "hello") && op->stat.size == 5);
 	op = put("1/r/artifacts/a b+\xc3\xa9%25.txt", "hello again", 11, -1);
@@ -208,7 +208,7 @@ test_put_get(void)
 	put("1/r/artifacts/cut", "x", 1, 2);
 	CHECK(last == STORE_BAD);
 	op = put("1/r/artifacts/big", big, BIG, (int64_t)BIG);
-	CHECK(last == STORE_OK && op->bytes == (int64_t)BIG && op->replaced == 0);
+	CHECK(last == STORE_OK && op->bytes == (int64_t)BIG && op->replaced == STORE_REPLACED_NONE);
 	op = put("1/r/artifacts/big", big, BIG, -1);
 	CHECK(last == STORE_OK && op->replaced == (int64_t)BIG);
 	get("1/r/artifacts/big", 0, -1);
@@ -323,7 +323,7 @@ test_multipart(void)
 	CHECK(WAIT(store->multipart_complete(store, TEXT("3/other"), id, parts, 3, op_new())) == STORE_BAD);
 	CHECK(WAIT(store->multipart_complete(store, TEXT("3/mp.bin"), id, parts, 2, op_new())) == STORE_BAD);
 	op = op_new();
-	CHECK(WAIT(store->multipart_complete(store, TEXT("3/mp.bin"), id, parts, 3, op)) == STORE_OK && op->bytes == 4077 && op->replaced == 0);
+	CHECK(WAIT(store->multipart_complete(store, TEXT("3/mp.bin"), id, parts, 3, op)) == STORE_OK && op->bytes == 4077 && op->replaced == STORE_REPLACED_NONE);
 	get("3/mp.bin", 0, -1);
 	CHECK(last == STORE_OK && got.n == 4077 && memcmp(got.s, big, 4077) == 0);
 	/* The answer of complete was lost on its way: the client asks again. */
