@@ -289,6 +289,7 @@ limit_from_environment(struct http_limits *limits)
 	} known[] = {
 		{ "TALLYD_HTTP_HEAD_MS", offsetof(struct http_limits, head_ms) },
 		{ "TALLYD_HTTP_BODY_MS", offsetof(struct http_limits, body_ms) },
+		{ "TALLYD_HTTP_BODY_RATE", offsetof(struct http_limits, body_rate) },
 		{ "TALLYD_HTTP_IDLE_MS", offsetof(struct http_limits, idle_ms) },
 		{ "TALLYD_HTTP_LINGER_MS", offsetof(struct http_limits, linger_ms) },
 	};

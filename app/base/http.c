@@ -113,6 +113,9 @@ struct conn {
 	struct unsettled *unsettled;
 	enum waiting waiting;
 	int64_t deadline_ms; /* 0 = none */
+	int64_t measured_ms; /* since then `measured` more bytes of a body or a reply have moved */
+	uint64_t measured;
+	uint64_t taken; /* bytes of bodies */
 	struct conn *before, *after; /* all connections */
 	struct conn *next_dirty;
 	size_t lingered;
@@ -134,7 +137,7 @@ struct conn {
 };
 
 static const struct http_handler *handler;
-static struct http_limits limits = { .head_ms = 10000, .body_ms = 60000, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536 };
+static struct http_limits limits;
 static llhttp_settings_t settings;
 static struct conn *conns;
 static size_t conn_count, active;
@@ -837,6 +840,7 @@ on_body(llhttp_t *parser, const char *s, size_t n)
 	int status = 0;
 
 	c->progress = true;
+	c->taken += n;
 	w->got += n;
 	if (w->given || w->want.mode == HTTP_DISCARD) {
 		if (w->got > w->want.limit) {
@@ -1293,6 +1297,31 @@ http_header(const struct http_request *r, const char *name)
 
 /* ---- connections */
 
+/* Of a reply those that arrived: the socket takes them in lumps, which a slow reader needs minutes for. */
+static uint64_t
+moved(const struct conn *c)
+{
+	int64_t unacked = c->waiting == WAIT_READER ? link_unacked(c->link) : 0;
+
+	return c->waiting == WAIT_READER ? c->sent - (uint64_t)(unacked > 0 ? unacked : 0) : c->taken;
+}
+
+/* Once in body_ms, while a body or a reply's reader is waited for: does it move too slowly? */
+static bool
+crawls(struct conn *c, int64_t now_ms)
+{
+	uint64_t before = c->measured;
+
+	if ((c->waiting != WAIT_BODY && c->waiting != WAIT_READER) || now_ms - c->measured_ms < limits.body_ms)
+		return false;
+	c->measured_ms = now_ms;
+	c->measured = moved(c);
+	if (c->measured - before < (uint64_t)(limits.body_rate * limits.body_ms / 1000))
+		return true;
+	c->deadline_ms = now_ms + limits.body_ms;
+	return false;
+}
+
 static void
 sweep(void *unused)
 {
@@ -1302,13 +1331,13 @@ sweep(void *unused)
 	sweep_timer = NULL;
 	for (struct conn *c = conns, *after; c != NULL; c = after) {
 		after = c->after;
-		if (c->deadline_ms == 0 || now_ms < c->deadline_ms)
+		if (!crawls(c, now_ms) && (c->deadline_ms == 0 || now_ms < c->deadline_ms))
 			continue;
 		c->deadline_ms = 0;
 		if (c->lingering || c->out_first != NULL || c->work == NULL)
 			c->broken = true;
 		else if (!c->work->whole)
-			refuse(c, 408, c->work->headed ? "The request's body made no progress." : "The request's head took too long.");
+			refuse(c, 408, c->work->headed ? "The request's body came too slowly." : "The request's head took too long.");
 		touch(c);
 	}
 	if (conns != NULL && sweep_timer == NULL)
@@ -1618,7 +1647,11 @@ wait_for(struct conn *c)
 	}
 	if (now != c->waiting || (c->progress && (now == WAIT_READER || now == WAIT_BODY || now == WAIT_REQUEST)) || (ms == 0) != (c->deadline_ms == 0))
 		c->deadline_ms = ms > 0 ? loop_now_ms() + ms : 0;
-	c->waiting = now;
+	if (now != c->waiting) {
+		c->waiting = now;
+		c->measured_ms = loop_now_ms();
+		c->measured = moved(c);
+	}
 	c->progress = false;
 }
 
@@ -1699,6 +1732,8 @@ http_setup(const struct http_handler *h)
 	uint32_t noise = 0;
 
 	handler = h;
+	if (limits.head_bytes == 0)
+		limits = HTTP_LIMITS;
 	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) < 0)
 		noise = (uint32_t)getpid();
 	snprintf(process_name, sizeof(process_name), "%08x", noise);

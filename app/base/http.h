@@ -57,11 +57,12 @@ struct http_handler {
 struct http_limits {
 	int64_t head_ms;   /* a request's head must be there this long after its first byte */
 	int64_t body_ms;   /* a body must make progress within this time, and so must a reply's reader */
+	int64_t body_rate; /* and, over each such time, so many bytes a second: with a byte a minute a connection could be held for ever. The poorest line there is brings ten times this */
 	int64_t idle_ms;   /* a kept-alive connection waits this long for its next request */
 	int64_t linger_ms; /* after an early reply the rest of a body is read and dropped this long */
 	size_t head_bytes; /* of the URI, and of all header fields together */
 };
-#define HTTP_LIMITS ((struct http_limits){ .head_ms = 10000, .body_ms = 60000, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536 })
+#define HTTP_LIMITS ((struct http_limits){ .head_ms = 10000, .body_ms = 60000, .body_rate = 1024, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536 })
 /* HTTP_LIMITS when never called. Copied. */
 void http_limit(const struct http_limits *limits);
 void http_setup(const struct http_handler *handler);

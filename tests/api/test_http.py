@@ -514,11 +514,46 @@ def test_a_stuck_body_is_cut_and_a_slow_one_is_not(server):
         s.sendall(request("PUT", "/stream", None, "Content-Length: 1000") + b"x")
         assert Reader(s).reply().status == 408
     with server.connect() as s:
-        s.sendall(request("PUT", "/stream", None, "Content-Length: 10"))
-        for _ in range(10):
+        s.sendall(request("PUT", "/stream", None, "Content-Length: 16000"))
+        for _ in range(16):
             time.sleep(BODY_MS / 1000 / 5)
-            s.sendall(b"x")
-        assert Reader(s).reply().json()["length"] == 10
+            s.sendall(b"x" * 1000)
+        assert Reader(s).reply().json()["length"] == 16000
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_drips_is_cut(server, head):
+    """Progress all the time, and yet it would hold its connection for a day."""
+    with server.connect() as s:
+        s.sendall(request("PUT", "/stream", None, head))
+        s.settimeout(0.1)
+        began = time.monotonic()
+        answer = b""
+        while time.monotonic() - began < 8 and not answer:
+            try:
+                s.sendall(b"x" if "Length" in head else chunked(b"x")[:6])
+                answer = s.recv(1000)
+            except TimeoutError:
+                pass
+        assert b" 408 " in answer and BODY_MS / 1000 * 0.9 < time.monotonic() - began < BODY_MS / 1000 * 3
+
+
+def read_at(server, rate, seconds):
+    """How the reply's producer ended for a reader of so many bytes a second."""
+    before = ask(server, request(path="/gone")).json()["gone"]
+    with server.connect() as s:
+        s.sendall(request(path="/chunks?n=60000000"))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            s.recv(rate // 10)
+        return ask(server, request(path="/gone")).json()["gone"] - before
+
+
+def test_a_slow_reader_is_served_and_one_that_drips_is_cut(server):
+    """The socket takes a reply in lumps: what counts is what arrives."""
+    assert read_at(server, 160000, 8) == 0
+    assert read_at(server, 100, 8) == 1
 
 
 def test_a_reader_that_stands_still_is_cut(server):
