@@ -727,8 +727,8 @@ lane_is_up(struct lane *lane)
 {
 	if (lane->was_up)
 		log_info("database: connected again");
-	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. */
-	if (lane->kind == LANE_WRITE && lane_send_command(lane, "set plan_cache_mode = force_generic_plan"))
+	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. And one made while a table is empty would read all of it until the next analyze. */
+	if (lane->kind == LANE_WRITE && lane_send_command(lane, "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)"))
 		lane_flush(lane);
 	for (int i = 0; lane == db.listener && i < db.ear_count; i++)
 		listen_now(lane, &db.ears[i]);
