@@ -104,7 +104,7 @@ CREATE FUNCTION public.location_join(location text, path text) RETURNS text
 
 COMMENT ON FUNCTION public.location_join(location text, path text) IS 'A location with a path added before its query string.';
 
-CREATE FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT last bigint) RETURNS record
+CREATE FUNCTION public.log_apply(after bigint, most integer DEFAULT 2147483647, OUT batches bigint, OUT points bigint, OUT last bigint, OUT more boolean) RETURNS record
     LANGUAGE plpgsql
     SET plan_cache_mode TO 'force_generic_plan'
     SET enable_seqscan TO 'off'
@@ -124,7 +124,12 @@ begin
   perform pg_advisory_xact_lock(apply_lock());
   perform pg_advisory_xact_lock_shared(points_lock());
   perform set_config('synchronous_commit', 'off', true);
-  with g as (delete from metric_log l where l.seq > after returning l.*)
+  with d as materialized (
+      select l.seq, sum(cardinality(l.keys)) over (order by l.seq) - cardinality(l.keys) >= most as later
+        from metric_log l
+       where l.seq > after
+    )
+  , g as (delete from metric_log l using d where l.seq = d.seq and not d.later returning l.*)
   , p as (
       select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, case when u.value = 'NaN' then 0 else u.value end as rank, g.seq, u.i
         from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) with ordinality as u(request, key_id, step, timestamp, value, i)
@@ -135,9 +140,9 @@ begin
         from p
       window w as (partition by p.run, p.key_id order by p.step, p.timestamp, p.rank, p.seq desc, p.i desc)
     )
-  select g.n, g.last, q.series, q.run, q.key_id, q.step, q.timestamp, q.value, q.newest
-    into batches, last, v_series, v_run, v_key, v_step, v_time, v_value, v_newest
-    from (select count(*) as n, max(g.seq) as last from g) g
+  select g.n, g.points, g.last, exists (select from d where d.later), q.series, q.run, q.key_id, q.step, q.timestamp, q.value, q.newest
+    into batches, points, last, more, v_series, v_run, v_key, v_step, v_time, v_value, v_newest
+    from (select count(*) as n, coalesce(sum(cardinality(g.keys)), 0) as points, max(g.seq) as last from g) g
        , (
            select count(*) filter (where q.newest) as series, array_agg(q.run) as run, array_agg(q.key_id) as key_id, array_agg(q.step) as step, array_agg(q.timestamp) as timestamp
                 , array_agg(q.value) as value, array_agg(q.newest) as newest
@@ -187,7 +192,7 @@ begin
 end
 $$;
 
-COMMENT ON FUNCTION public.log_apply(after bigint, OUT batches bigint, OUT last bigint) IS 'Moves logged points into metrics and latest_metrics; see the file.';
+COMMENT ON FUNCTION public.log_apply(after bigint, most integer, OUT batches bigint, OUT points bigint, OUT last bigint, OUT more boolean) IS 'Moves logged points into metrics and latest_metrics; see the file.';
 
 CREATE FUNCTION public.log_write(r_run text[], m_req integer[], m_key integer[], m_step bigint[], m_time bigint[], m_value double precision[], l_req integer[], l_key integer[], l_step bigint[], l_time bigint[], l_value double precision[], m_short integer, g_req integer[], g_from integer[], g_to integer[], p_req integer[], p_key integer[], p_value text[], t_req integer[], t_key integer[], t_value text[], x_req integer[], x_model text[], x_key text[], x_step bigint[], x_time bigint[], x_value double precision[], x_dataset text[], x_digest text[]) RETURNS TABLE(req integer, problem integer, key_id integer, old text, new text)
     LANGUAGE plpgsql

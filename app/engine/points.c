@@ -15,6 +15,7 @@ enum {
 	APPLY_MS = 100,
 	EARLY = 4096,           /* points that are moved without waiting any longer */
 	BEHIND = 16 << 10,      /* points: about an eighth of a second of moving */
+	MOVE_MOST = 4096,       /* points at once: some 40 ms, in which whoever changes marks of runs waits */
 	TRIES = 5,              /* of one move, against deadlocks */
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
 	VACUUM_IDLE_MS = 2000,
@@ -37,8 +38,9 @@ static struct shared {
 
 static struct {
 	struct db_op op;
-	struct db_param params[1];
-	int64_t after_be; /* the parameter, in network order */
+	struct db_param params[2];
+	int64_t after_be; /* the parameters, in network order */
+	int32_t most_be;
 	bool flying;
 	int tries;
 	uint64_t until;                     /* `logged` when the op was sent */
@@ -194,6 +196,18 @@ applied_note(uint64_t until)
 		;
 }
 
+/* After a part of them: the rest. */
+static void
+go_on(uint64_t moved)
+{
+	uint64_t applied = atomic_load(&shared->applied) + moved;
+
+	/* Never all of them: requests that read wait for that. */
+	if (applied < at.until)
+		applied_note(applied);
+	db_background(&at.op);
+}
+
 static void
 applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 {
@@ -201,20 +215,23 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 	struct points_wait *wait;
 
 	(void)op;
-	at.flying = false;
-	atomic_store(&shared->moving, false);
 	if (worth_another_try(result, outcome)) {
-		at.flying = true;
 		db_background(&at.op);
 		return;
 	}
 	if (outcome == DB_OK) {
-		applied_note(at.until);
-		safe_note(db_null(result, 0, 1) ? 0 : db_int8(result, 0, 1));
+		safe_note(db_null(result, 0, 2) ? 0 : db_int8(result, 0, 2));
 		vacuum_consider(db_int8(result, 0, 0));
+		if (db_bool(result, 0, 3)) {
+			go_on((uint64_t)db_int8(result, 0, 1));
+			return;
+		}
+		applied_note(at.until);
 	} else if (outcome == DB_FAILED) {
 		log_warn("logged points could not be moved: %s", PQresultErrorMessage(result));
 	}
+	at.flying = false;
+	atomic_store(&shared->moving, false);
 	at.served = NULL;
 	while ((wait = served) != NULL) {
 		served = wait->next;
@@ -237,8 +254,10 @@ send(void)
 	at.served = at.waiting;
 	at.waiting = NULL;
 	at.after_be = (int64_t)htobe64((uint64_t)at.safe);
+	at.most_be = (int32_t)htobe32(MOVE_MOST);
 	at.params[0] = (struct db_param){ .bytes = &at.after_be, .n = 8 };
-	at.op = (struct db_op){ .statement = SQL_log_apply, .params = at.params, .param_count = 1, .done = applied };
+	at.params[1] = (struct db_param){ .bytes = &at.most_be, .n = 4 };
+	at.op = (struct db_op){ .statement = SQL_log_apply, .params = at.params, .param_count = 2, .done = applied };
 	db_background(&at.op);
 }
 

@@ -1,9 +1,10 @@
--- Moves what is in metric_log into metrics and latest_metrics; what was committed before the call is in them when it has committed. Returns how many batches were moved, and the largest seq.
+-- Moves what is in metric_log into metrics and latest_metrics, in the order it came, about `most` points at once: so long it keeps others waiting. With more = false everything is in them that was
+-- committed before the call. Returns how many batches and points were moved, and the largest seq.
 -- after: nothing at or below this seq can be in the table any more (the caller knows it from calls long ago), so that dead rows which a long report keeps from being vacuumed need not be looked at again.
 -- The latest value: the largest (step, timestamp, value), NaN as 0; of equals the first to come.
 -- Points are nearly always new and series known, and each step is the cheap one for that; only when it finds otherwise does it go the longer way.
 -- unsettled, metrics, latest_metrics one after the other, as in log_write(), or the two could deadlock. One at a time. Its own commit need not reach the disk: lost, it is done again, and finds the same points.
-create or replace function log_apply(after bigint, out batches bigint, out last bigint)
+create or replace function log_apply(after bigint, most integer default 2147483647, out batches bigint, out points bigint, out last bigint, out more boolean)
 language plpgsql
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
@@ -23,7 +24,12 @@ begin
   perform pg_advisory_xact_lock(apply_lock());
   perform pg_advisory_xact_lock_shared(points_lock());
   perform set_config('synchronous_commit', 'off', true);
-  with g as (delete from metric_log l where l.seq > after returning l.*)
+  with d as materialized (
+      select l.seq, sum(cardinality(l.keys)) over (order by l.seq) - cardinality(l.keys) >= most as later
+        from metric_log l
+       where l.seq > after
+    )
+  , g as (delete from metric_log l using d where l.seq = d.seq and not d.later returning l.*)
   , p as (
       select g.runs[u.request] as run, u.key_id, u.step, u.timestamp, u.value, case when u.value = 'NaN' then 0 else u.value end as rank, g.seq, u.i
         from g, unnest(g.requests, g.keys, g.steps, g.timestamps, g.values) with ordinality as u(request, key_id, step, timestamp, value, i)
@@ -34,9 +40,9 @@ begin
         from p
       window w as (partition by p.run, p.key_id order by p.step, p.timestamp, p.rank, p.seq desc, p.i desc)
     )
-  select g.n, g.last, q.series, q.run, q.key_id, q.step, q.timestamp, q.value, q.newest
-    into batches, last, v_series, v_run, v_key, v_step, v_time, v_value, v_newest
-    from (select count(*) as n, max(g.seq) as last from g) g
+  select g.n, g.points, g.last, exists (select from d where d.later), q.series, q.run, q.key_id, q.step, q.timestamp, q.value, q.newest
+    into batches, points, last, more, v_series, v_run, v_key, v_step, v_time, v_value, v_newest
+    from (select count(*) as n, coalesce(sum(cardinality(g.keys)), 0) as points, max(g.seq) as last from g) g
        , (
            select count(*) filter (where q.newest) as series, array_agg(q.run) as run, array_agg(q.key_id) as key_id, array_agg(q.step) as step, array_agg(q.timestamp) as timestamp
                 , array_agg(q.value) as value, array_agg(q.newest) as newest
@@ -85,4 +91,4 @@ begin
   end if;
 end
 $$;
-comment on function log_apply(bigint) is 'Moves logged points into metrics and latest_metrics; see the file.';
+comment on function log_apply(bigint, integer) is 'Moves logged points into metrics and latest_metrics; see the file.';

@@ -21,5 +21,5 @@ comment on function run_changes_draw() is 'Notes a change in run_changes.';
 create trigger run_changes before update of lifecycle on runs for each statement execute function run_changes_draw();
 create trigger run_changes before update of deleted_time on experiments for each statement execute function run_changes_draw();
 
--- log_apply() no longer counts the points; its new form comes with sql/functions.
+-- log_apply() can stop in between; its new form comes with sql/functions.
 drop function if exists log_apply(bigint);

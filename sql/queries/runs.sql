@@ -47,7 +47,7 @@ select $1::bigint[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[], $
  where (select c.latest from run_changes c) = $7::bigint;
 
 -- name: log_apply
-select batches, last from log_apply($1::bigint);
+select batches, points, last, more from log_apply($1::bigint, $2::integer);
 
 -- name: run_create
 select fail, run_id, artifact_uri, name from run_create($1::bytea, $2::text, $3::bigint, $4::text, $5::text, $6::bigint, $7::integer[], $8::text[], $9::bigint);

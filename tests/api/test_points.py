@@ -60,6 +60,26 @@ def test_readers_of_another_server_see_what_was_answered(database, start_tallyd)
             assert len(reader.history(run, "m")) == i + 1
 
 
+def test_much_is_moved_in_parts(own):
+    client, database, _ = own
+    run = client.run()
+    client.batch(run, metrics=[("m", 0, 0, 0)])
+    assert client.run_data(run)["metrics"] == {"m": 0}
+    database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[max(m.run)], array_agg(1), array_agg(m.key_id), array_agg(1000 * b + i), array_agg(i), array_agg(b)"
+                     " from metrics m, generate_series(1, 10) b, generate_series(1, 1000) i group by b order by b desc")
+    database.execute("select batches, points, more from log_apply(0, 2500)")
+    assert database.fetchone() == (3, 3000, True)
+    database.execute("select batches, points, more from log_apply(0, 7000)")
+    assert database.fetchone() == (7, 7000, False)
+    # The server's own moves take 4,096 points at once: a request that reads waits for all of them.
+    database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[max(m.run)], array_agg(1), array_agg(m.key_id), array_agg(100000 * b + i), array_agg(i), array_agg(b)"
+                     " from (select run, key_id from metrics limit 1) m, generate_series(1, 20) b, generate_series(1, 1000) i group by b order by b")
+    client.batch(run, metrics=[("m", 5, 3000000, 3000000)])
+    assert client.run_data(run)["metrics"] == {"m": 5}
+    assert one(database, "select count(*) from metric_log") == 0
+    assert one(database, "select count(*) from metrics") == 1 + 10000 + 20000 + 1
+
+
 def test_what_a_server_leaves_is_moved_by_another(database, start_tallyd):
     server, other = (start_tallyd("--workers", 1, database=database) for _ in range(2))
     client, cursor = rest.Rest(other), connect(database)
