@@ -15,7 +15,7 @@ enum {
 	APPLY_MS = 100,
 	EARLY = 4096,           /* points that are moved without waiting any longer */
 	BEHIND = 16 << 10,      /* points: about an eighth of a second of moving */
-	MOVE_MOST = 4096,       /* points at once: some 40 ms, in which whoever changes marks of runs waits */
+	MOVE_MOST = 2048,       /* points at once: some 20 ms, in which whoever changes marks of runs waits */
 	TRIES = 5,              /* of one move, against deadlocks */
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
 	VACUUM_IDLE_MS = 2000,

@@ -71,7 +71,7 @@ def test_much_is_moved_in_parts(own):
     assert database.fetchone() == (3, 3000, True)
     database.execute("select batches, points, more from log_apply(0, 7000)")
     assert database.fetchone() == (7, 7000, False)
-    # The server's own moves take 4,096 points at once: a request that reads waits for all of them.
+    # The server's own moves take 2,048 points at once: a request that reads waits for all of them.
     database.execute("insert into metric_log (runs, requests, keys, steps, timestamps, values) select array[max(m.run)], array_agg(1), array_agg(m.key_id), array_agg(100000 * b + i), array_agg(i), array_agg(b)"
                      " from (select run, key_id from metrics limit 1) m, generate_series(1, 20) b, generate_series(1, 1000) i group by b order by b")
     client.batch(run, metrics=[("m", 5, 3000000, 3000000)])
