@@ -11,6 +11,7 @@ and what it has seen:
     GET /_stats (bytes by signature and by token)      GET /_log (lines without queries)      GET /_objects
 """
 import argparse
+import atexit
 import base64
 import calendar
 import ctypes
@@ -21,6 +22,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -815,7 +817,10 @@ class Server(http.server.ThreadingHTTPServer):
 def serve(port=0, key=None, hmac_keys=None, folder=None, handler=Handler):
     """Starts the stand-in in threads of this process; returns (server, state)."""
     key = key or os.path.join(HERE, "vectors", "test_service_account.not-a-test.json")
-    state = State(key, hmac_keys or {"GOOGTEST": "hmac-secret"}, folder or tempfile.mkdtemp(prefix="tallyd-bucket-"))
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="tallyd-bucket-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    state = State(key, hmac_keys or {"GOOGTEST": "hmac-secret"}, folder)
     server = Server(("127.0.0.1", port), type("BoundHandler", (handler,), {"state": state}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, state
