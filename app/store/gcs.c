@@ -97,7 +97,7 @@ struct job {
 	struct buf small;
 	char *type;
 	int64_t given;
-	bool streaming, ended, held, overwrite, stored;
+	bool streaming, ended, held, overwrite;
 	int64_t over; /* the generation that an overwriting put replaces; 0: whatever is there */
 	int looks;
 	int64_t replaced;
@@ -818,10 +818,7 @@ put_stored(struct job *j, int64_t size)
 {
 	cache_drop(j->gcs, j->object);
 	j->bytes = size;
-	j->stored = true;
-	/* What it replaced is still being asked. */
-	if (j->look == NULL)
-		finish(j, STORE_OK, NULL);
+	finish(j, STORE_OK, NULL);
 }
 
 static void
@@ -969,25 +966,6 @@ small_go(struct job *j)
 }
 
 static void
-big_looked(void *user, struct out_call *call, const struct out_answer *a)
-{
-	struct job *j = user;
-	struct store_stat st;
-
-	j->look = NULL;
-	if (a->status == 404)
-		j->replaced = STORE_REPLACED_NONE;
-	if (a->status == 200) {
-		stat_read(call, &st);
-		/* Late, it shows what we have put ourselves. */
-		if (st.generation == 0 || st.generation != j->op->stat.generation)
-			j->replaced = st.size;
-	}
-	if (j->stored)
-		put_stored(j, j->given);
-}
-
-static void
 big_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
@@ -1017,7 +995,6 @@ big_go(struct job *j)
 	ask_header(&a, "Content-Type", text_from(j->type));
 	ask_header(&a, "Cache-Control", TEXT(CACHE_CONTROL));
 	j->call = ask_send(j, &a);
-	j->look = look(j, big_looked);
 	j->held = !out_give(j->call, j->small.s, j->small.n);
 	buf_free(&j->small);
 	if (j->ended)
@@ -1041,10 +1018,38 @@ on_room(void *user)
 }
 
 static void
+big_looked(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+	struct store_stat st;
+
+	j->look = NULL;
+	if (renewed(j, a))
+		return;
+	if (a->status == 404) {
+		j->replaced = STORE_REPLACED_NONE;
+	} else if (a->status == 200) {
+		stat_read(call, &st);
+		j->replaced = st.size;
+	}
+	big_go(j);
+}
+
+/* First what will be replaced: once the bytes are on their way the bucket may show those. Asked once, for usage only. */
+static void
+big_look(struct job *j)
+{
+	struct ask a = { .method = "HEAD", .object = j->object, .done = big_looked };
+
+	ask_header(&a, "Accept-Encoding", TEXT("gzip"));
+	j->look = ask_send(j, &a);
+}
+
+static void
 big_start(struct job *j)
 {
 	j->streaming = true;
-	with_token(j, big_go);
+	with_token(j, big_look);
 }
 
 static void
