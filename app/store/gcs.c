@@ -522,13 +522,33 @@ stat_read(const struct out_call *call, struct store_stat *st)
 }
 
 static struct out_call *
-look(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+look_asked(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *))
 {
-	struct ask a = { .method = "HEAD", .object = j->object, .repeat = true, .done = done };
+	struct ask a = { .method = "HEAD", .object = j->object, .repeat = repeat, .done = done };
 
 	/* Else a gzip object is shown as it would be unpacked, without its stored length. */
 	ask_header(&a, "Accept-Encoding", TEXT("gzip"));
 	return ask_send(j, &a);
+}
+
+static struct out_call *
+look(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+{
+	return look_asked(j, true, done);
+}
+
+/* From a look before the write: what it will replace, for the accounts. */
+static void
+replaced_note(struct job *j, struct out_call *call, const struct out_answer *a)
+{
+	struct store_stat st;
+
+	if (a->status == 404) {
+		j->replaced = STORE_REPLACED_NONE;
+	} else if (a->status == 200) {
+		stat_read(call, &st);
+		j->replaced = st.size;
+	}
 }
 
 /* ---- stat ---- */
@@ -1021,17 +1041,11 @@ static void
 big_looked(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
-	struct store_stat st;
 
 	j->look = NULL;
 	if (renewed(j, a))
 		return;
-	if (a->status == 404) {
-		j->replaced = STORE_REPLACED_NONE;
-	} else if (a->status == 200) {
-		stat_read(call, &st);
-		j->replaced = st.size;
-	}
+	replaced_note(j, call, a);
 	big_go(j);
 }
 
@@ -1039,10 +1053,7 @@ big_looked(void *user, struct out_call *call, const struct out_answer *a)
 static void
 big_look(struct job *j)
 {
-	struct ask a = { .method = "HEAD", .object = j->object, .done = big_looked };
-
-	ask_header(&a, "Accept-Encoding", TEXT("gzip"));
-	j->look = ask_send(j, &a);
+	j->look = look_asked(j, false, big_looked);
 }
 
 static void
@@ -2024,22 +2035,15 @@ parts_go(struct job *j)
 	j->call = ask_send(j, &a);
 }
 
-/* What is there before, for the accounts. */
 static void
 before_looked(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
-	struct store_stat st;
 
 	j->call = NULL;
 	if (renewed(j, a))
 		return;
-	if (a->status == 200) {
-		stat_read(call, &st);
-		j->replaced = st.size;
-	} else if (a->status == 404) {
-		j->replaced = STORE_REPLACED_NONE;
-	}
+	replaced_note(j, call, a);
 	with_token(j, parts_go);
 }
 
