@@ -244,9 +244,10 @@ keys_known(struct call *call, PGresult *result, enum next (*then)(struct call *,
 {
 	struct buf unknown = { 0 };
 	struct known *k;
+	int column = PQfnumber(result, "keys");
 
 	for (int row = 0; row < PQntuples(result); row++)
-		unknown_add(&unknown, db_text(result, row, PQfnumber(result, "keys")));
+		unknown_add(&unknown, db_text(result, row, column));
 	if (unknown.n == 0)
 		return then(call, result);
 	k = ARENA_NEW(call->arena, struct known);

@@ -374,6 +374,11 @@ series_param(struct db_param *out, struct series *g)
 	free(g->req);
 }
 
+/* How much all the requests of a batch hold. */
+struct counts {
+	size_t metrics, params, tags, models;
+};
+
 /* Nothing but points that go into metric_log; when all runs are known, by their numbers. */
 static void
 points_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metrics, struct db_op *out)
@@ -405,20 +410,20 @@ points_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metri
 }
 
 static void
-all_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metrics, size_t params, size_t tags, size_t models, struct db_op *out)
+all_merge(struct db_op **ops, size_t n, const struct text *runs, struct counts of, struct db_op *out)
 {
 	struct arrays *a = out->user;
-	bool direct = metrics >= n * DIRECT_POINTS;
+	bool direct = of.metrics >= n * DIRECT_POINTS;
 	struct columns m, l, p, t;
 	struct series g;
 	size_t i;
 	size_t k;
 
-	columns_make(&m, metrics);
-	columns_make(&l, direct ? metrics : 0);
-	series_make(&g, direct ? metrics / LONG_SERIES : 0);
-	columns_make(&p, params);
-	columns_make(&t, tags);
+	columns_make(&m, of.metrics);
+	columns_make(&l, direct ? of.metrics : 0);
+	series_make(&g, direct ? of.metrics / LONG_SERIES : 0);
+	columns_make(&p, of.params);
+	columns_make(&t, of.tags);
 	for (i = 0; i < n; i++) {
 		struct logged *one = logged_of(ops[i]);
 
@@ -441,8 +446,8 @@ all_merge(struct db_op **ops, size_t n, const struct text *runs, size_t metrics,
 	series_param(&a->params[12], &g);
 	pairs_param(&a->params[15], &p);
 	pairs_param(&a->params[18], &t);
-	models_param(&a->params[21], ops, n, models);
-	a->logged = direct ? 0 : metrics;
+	models_param(&a->params[21], ops, n, of.models);
+	a->logged = direct ? 0 : of.metrics;
 	out->statement = SQL_log_write;
 	out->param_count = PARAMS;
 }
@@ -452,7 +457,7 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 {
 	struct arrays *a = calloc(1, sizeof(*a));
 	struct text *runs = malloc(n * sizeof(*runs));
-	size_t metrics = 0, params = 0, tags = 0, models = 0;
+	struct counts of = { 0 };
 	size_t i;
 
 	PRECOND(a != NULL && runs != NULL);
@@ -460,17 +465,17 @@ logged_merge(struct db_op **ops, size_t n, struct db_op *out)
 		struct logged *one = logged_of(ops[i]);
 
 		runs[i] = one->run_id;
-		metrics += one->metric_count;
-		params += one->param_count;
-		tags += one->tag_count;
-		models += one->model_count;
+		of.metrics += one->metric_count;
+		of.params += one->param_count;
+		of.tags += one->tag_count;
+		of.models += one->model_count;
 	}
 	out->user = a;
 	out->params = a->params;
-	if (metrics > 0 && metrics < n * DIRECT_POINTS && params + tags + models == 0)
-		points_merge(ops, n, runs, metrics, out);
+	if (of.metrics > 0 && of.metrics < n * DIRECT_POINTS && of.params + of.tags + of.models == 0)
+		points_merge(ops, n, runs, of.metrics, out);
 	else
-		all_merge(ops, n, runs, metrics, params, tags, models, out);
+		all_merge(ops, n, runs, of, out);
 	free(runs);
 }
 

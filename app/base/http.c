@@ -1301,9 +1301,12 @@ http_header(const struct http_request *r, const char *name)
 static uint64_t
 moved(const struct conn *c)
 {
-	int64_t unacked = c->waiting == WAIT_READER ? link_unacked(c->link) : 0;
+	int64_t unacked;
 
-	return c->waiting == WAIT_READER ? c->sent - (uint64_t)(unacked > 0 ? unacked : 0) : c->taken;
+	if (c->waiting != WAIT_READER)
+		return c->taken;
+	unacked = link_unacked(c->link);
+	return unacked > 0 ? c->sent - (uint64_t)unacked : c->sent;
 }
 
 /* Once in body_ms, while a body or a reply's reader is waited for: does it move too slowly? */
