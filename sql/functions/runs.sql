@@ -77,3 +77,13 @@ return case
   else rtrim(location, '/') || '/' || path
 end;
 comment on function location_join is 'A location with a path added before its query string.';
+
+-- A run as MLflow's RunInfo; experiment_deleted: deleted_time of its experiment. One expression for each column, so that the planner puts it into the query.
+create or replace function run_info(r runs, experiment_deleted bigint)
+returns table (run_id text, run_uuid text, run_name text, experiment_id text, user_id text, status text, start_time bigint, end_time bigint, artifact_uri text, lifecycle_stage text)
+language sql stable parallel safe
+as $$
+select r.run_id, r.run_id, r.name, r.experiment_id::text, r.user_id, (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status], r.start_time, nullif(r.end_time, 0), r.artifact_uri
+     , case when r.lifecycle = 1 or (r.lifecycle = 0 and experiment_deleted is not null) then 'deleted' else 'active' end;
+$$;
+comment on function run_info(runs, bigint) is 'A run as MLflow''s RunInfo.';

@@ -1,11 +1,10 @@
 -- name: run_columns
 -- Chosen columns of a page of runs: $1 identities, $2 metric names, $3 param names, $4 tag names, $5 and $6 metrics of which the least and the largest value is wanted. As run_page; kinds 7 least and
 -- 8 largest over the whole history of a metric, for these runs only.
-select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts
-     , r.run_id, r.run_id as run_uuid, r.name as run_name, r.experiment_id::text as experiment_id, r.user_id, (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status] as status
-     , r.start_time, nullif(r.end_time, 0) as end_time, r.artifact_uri, case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end as lifecycle_stage
+select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts, i.*
   from runs r
   join experiments e on e.id = r.experiment_id
+ cross join lateral run_info(r, e.deleted_time) i
  where r.id = any ($1::bigint[])
 union all
 select run, 1, string_agg(int4send(key_id), ''), string_agg(float8send(value), ''), null, null, null, null, null, null, null, null, null, null, null, null, null

@@ -131,11 +131,10 @@ select case when r.deleted then 'deleted' when not exists (select from d) then '
 -- Runs by identity ($1), or one by its id ($2): a row for each run and kind (api/run_json.c). What a run has many of comes packed, keys as four bytes each, numbers as eight, texts with a zero byte
 -- between: a row for each value took longer to send and to read.
 with x as materialized (select array(select unnest($1::bigint[]) union all select id from runs where run_id = $2::text) as runs)
-select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts
-     , r.run_id, r.run_id as run_uuid, r.name as run_name, r.experiment_id::text as experiment_id, r.user_id, (array['RUNNING', 'SCHEDULED', 'FINISHED', 'FAILED', 'KILLED'])[r.status] as status
-     , r.start_time, nullif(r.end_time, 0) as end_time, r.artifact_uri, case when r.lifecycle = 1 or (r.lifecycle = 0 and e.deleted_time is not null) then 'deleted' else 'active' end as lifecycle_stage
+select r.id as run, 0 as kind, null::bytea as keys, null::bytea as numbers, null::bytea as timestamps, null::bytea as steps, null::bytea as texts, i.*
   from runs r
   join experiments e on e.id = r.experiment_id
+ cross join lateral run_info(r, e.deleted_time) i
  where r.id = any ((select x.runs from x)::bigint[])
 union all
 select run, 1, string_agg(int4send(key_id), ''), string_agg(float8send(value), ''), string_agg(int8send(timestamp), ''), string_agg(int8send(step), ''), null, null, null, null, null, null, null, null, null, null, null
