@@ -29,35 +29,31 @@ def own(database, start_tallyd):
     return rest.Rest(server), connect(database), server
 
 
-def test_every_reader_sees_what_was_answered(own):
-    client, _, server = own
-    experiment = client.experiment()
-    run = client.run(experiment)
-    # Each call is a connection of its own, so writers and readers are different workers.
-    for i in range(60):
-        client.post("runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i})
-        if i % 4 == 0:
-            assert client.run_data(run)["metrics"] == {"m": i}
-        elif i % 4 == 1:
-            assert len(client.history(run, "m")) == i + 1
-        elif i % 4 == 2:
-            found = client.post("runs/search", {"experiment_ids": [experiment], "filter": f"metrics.m >= {i}"})
-            assert [r["info"]["run_id"] for r in found.get("runs", [])] == [run]
-        else:
-            table = harness.request("POST", server.url + "/api/2.0/tallyd/runs/table", {"experiment_ids": [experiment], "columns": ["metrics.m"]}).json()
-            assert [r["metrics"]["m"] for r in table["runs"]] == [i]
-
-
-def test_readers_of_another_server_see_what_was_answered(database, start_tallyd):
-    writer, reader = (rest.Rest(start_tallyd("--workers", 1, database=database)) for _ in range(2))
+def each_answer_is_seen(writer, reader):
+    """By every kind of reader at once; each call is a connection of its own, so writers and readers are different workers."""
     experiment = writer.experiment()
     run = writer.run(experiment)
     for i in range(60):
         writer.post("runs/log-metric", {"run_id": run, "key": "m", "value": i, "timestamp": i, "step": i})
-        if i % 2 == 0:
+        if i % 4 == 0:
             assert reader.run_data(run)["metrics"] == {"m": i}
-        else:
+        elif i % 4 == 1:
             assert len(reader.history(run, "m")) == i + 1
+        elif i % 4 == 2:
+            found = reader.post("runs/search", {"experiment_ids": [experiment], "filter": f"metrics.m >= {i}"})
+            assert [r["info"]["run_id"] for r in found.get("runs", [])] == [run]
+        else:
+            table = harness.request("POST", reader.server.url + "/api/2.0/tallyd/runs/table", {"experiment_ids": [experiment], "columns": ["metrics.m"]}).json()
+            assert [r["metrics"]["m"] for r in table["runs"]] == [i]
+
+
+def test_every_reader_sees_what_was_answered(own):
+    client, _, _ = own
+    each_answer_is_seen(client, client)
+
+
+def test_readers_of_another_server_see_what_was_answered(database, start_tallyd):
+    each_answer_is_seen(*(rest.Rest(start_tallyd("--workers", 1, database=database)) for _ in range(2)))
 
 
 def test_much_is_moved_in_parts(own):
