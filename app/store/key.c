@@ -108,7 +108,7 @@ artifact_key(struct arena *arena, struct text path, bool allow_empty, struct tex
 
 /* MLflow utils/mime_type_utils.py: these names, in this case, are shown as plain text. */
 static const char *const text_names[] = { "txt", "log", "err", "cfg", "conf", "cnf", "cf", "ini", "properties", "prop", "hocon", "toml", "yaml", "yml", "xml", "json", "js", "py", "py3",
-	"csv", "tsv", "md", "rst", "ipynb", "MLmodel", "MLproject" };
+	"csv", "tsv", "md", "rst", "ipynb", "MLmodel", "MLproject", "mlproject" };
 
 /* Sorted by extension, lower case. */
 static const struct type_row {

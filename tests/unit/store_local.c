@@ -280,7 +280,7 @@ test_keys(void)
 static void
 test_types(void)
 {
-	static const char *const rows[][2] = { { "MLmodel", "text/plain" }, { "a/MLproject", "text/plain" }, { "x.yaml", "text/plain" }, { "x.json", "text/plain" }, { "x.PNG", "image/png" }, { "x.html", "text/html" },
+	static const char *const rows[][2] = { { "MLmodel", "text/plain" }, { "a/MLproject", "text/plain" }, { "a/mlproject", "text/plain" }, { "x.yaml", "text/plain" }, { "x.json", "text/plain" }, { "x.PNG", "image/png" }, { "x.html", "text/html" },
 		{ "x.svg", "image/svg+xml" }, { "x.pkl", "application/octet-stream" }, { "noext", "application/octet-stream" }, { ".csv", "application/octet-stream" }, { "x.JSON", "application/json" }, { "x.zip", "application/zip" },
 		{ "x.3gp", "audio/3gpp" }, { "a.b/c", "application/octet-stream" }, { "x.", "application/octet-stream" }, { "", "application/octet-stream" } };
 	size_t i;
