@@ -29,6 +29,7 @@
 #define SENDFILE_MOST 1048576    /* a turn */
 #define DRAIN_BYTES 1048576      /* of a body nobody wants; more costs the connection */
 #define LINGER_BYTES 268435456
+#define RESTED_LINGER_MS 200
 #define GZIP_FROM 1024
 #define SWEEP_MS 250
 #define SETTLE_FIRST_MS 2
@@ -127,6 +128,7 @@ struct conn {
 	bool ended;     /* the peer's end of input */
 	bool closing;   /* after what is queued, no further request */
 	bool lingering; /* FIN sent; reading and dropping */
+	bool rested;    /* had nothing under way when the server began to end: nothing can be lost */
 	bool finished;  /* and the peer's FIN came, no reset */
 	bool broken;
 	bool cut;       /* close with a reset */
@@ -493,6 +495,7 @@ work_new(struct conn *c)
 	w->counted = true;
 	active++;
 	c->work = w;
+	c->rested = false;
 	return w;
 }
 
@@ -1632,7 +1635,7 @@ wait_for(struct conn *c)
 
 	if (c->lingering) {
 		now = WAIT_LINGER;
-		ms = limits.linger_ms;
+		ms = c->rested && limits.linger_ms > RESTED_LINGER_MS ? RESTED_LINGER_MS : limits.linger_ms;
 	} else if (c->out_first != NULL) {
 		now = WAIT_READER;
 		ms = limits.body_ms;
@@ -1773,6 +1776,7 @@ http_drain(void)
 				handler->gone(&w->request);
 			http_reply_end(&w->request);
 		}
+		c->rested = w == NULL && c->out_first == NULL && c->ahead_at == c->ahead.n && link_unacked(c->link) == 0;
 		c->readable = true;
 		touch(c);
 	}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -181,3 +182,17 @@ def test_drain_answers_what_was_sent(cluster, start):
     server.start()
     have = set(stored(server, run))
     assert {step for _, step in acknowledged} <= have
+
+
+def test_connections_at_rest_do_not_hold_up_the_end(cluster, start_tallyd):
+    # For an hour it would wait for clients that do not notice its end, if they might still lack an answer.
+    server = start_tallyd(database=cluster.database(), env={"TALLYD_HTTP_LINGER_MS": "3600000"})
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(3)]
+    for c in clients[:2]:
+        c.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in c.recv(65536)
+    server.process.terminate()
+    assert server.process.wait(15) == 0
+    for c in clients:
+        assert c.recv(65536) == b""
+        c.close()
