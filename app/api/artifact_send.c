@@ -311,6 +311,8 @@ stream_over(struct artifact *a, enum store_result result)
 	return call_done(a->call);
 }
 
+static enum next looked(struct artifact *a, enum store_result result);
+
 static enum next
 redirect_ready(struct artifact *a, enum store_result result)
 {
@@ -318,6 +320,11 @@ redirect_ready(struct artifact *a, enum store_result result)
 	struct http_reply reply = { .status = 302, .headers = headers, .header_count = 3 };
 	struct buf nothing = { 0 };
 
+	if (result == STORE_UNSUPPORTED) {
+		/* Not signed after all: through the server. */
+		a->store->stat(a->store, a->key, artifact_begin(a, looked));
+		return WAIT;
+	}
 	if (result != STORE_OK)
 		return artifact_failed(a, result);
 	if (a->call->http == NULL)

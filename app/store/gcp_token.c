@@ -49,7 +49,7 @@ struct gcp {
 	/* tokens */
 	struct buf token, base_token;
 	int64_t expires_ms, base_expires_ms, failed_ms;
-	bool fetching, email_known;
+	bool fetching, email_known, sign_refused;
 	struct out_call *call;
 	struct loop_timer *soon;
 	struct gcp_wait *waiting;
@@ -972,11 +972,13 @@ blob_answered(void *user, struct out_call *call, const struct out_answer *a)
 		/* Of an impersonation, the first token may end before the second. */
 		if (a->status == 401)
 			gcp_token_refused(s->gcp, buf_view(&s->gcp->token));
+		s->gcp->sign_refused = a->status == 403;
 		if (a->status == 403)
 			snprintf(why, sizeof(why), "IAM refuses to sign: the service account needs roles/iam.serviceAccountTokenCreator on itself, and the IAM Credentials API must be on");
 		blob_fail(s, why);
 		return;
 	}
+	s->gcp->sign_refused = false;
 	s->answered++;
 	if (s->answered == s->n)
 		blobs_join(s);
@@ -1095,4 +1097,10 @@ gcp_sign_cancel(struct gcp_sign *s)
 			out_cancel(s->flying[i].call);
 	}
 	sign_free(s);
+}
+
+bool
+gcp_sign_refused(const struct gcp *g)
+{
+	return g->sign_refused;
 }

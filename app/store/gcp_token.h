@@ -45,4 +45,6 @@ enum v4_kind gcp_sign_kind(const struct gcp *);
 /* Signs n strings (copied): here, in a thread, or by IAM. done() from the loop with n hexadecimal signatures valid during the call, or NULL and why. */
 struct gcp_sign *gcp_sign(struct gcp *, const struct text *to_sign, size_t n, void (*done)(void *user, const struct text *hex, const char *why), void *user);
 void gcp_sign_cancel(struct gcp_sign *);
+/* IAM refused the last signature for want of a permission: asking again soon is of no use. */
+bool gcp_sign_refused(const struct gcp *);
 #endif

@@ -33,6 +33,7 @@
 #define RESUMES_MOST 4
 /* So often another's write between our look and our put sends us back to look. */
 #define LOOKS_MOST 4
+#define SIGN_REST_MS 60000
 /* What we sign is dated back by this, for clocks that differ. */
 #define SKEW_S 30
 #define CACHE_SETS 1024
@@ -1515,6 +1516,27 @@ gcs_remove(struct store *store, struct text key, struct store_op *op)
 /* ---- signed addresses ---- */
 
 static void
+sign_again(void *user)
+{
+	struct gcs *g = user;
+
+	g->store.can_sign = true;
+}
+
+/* IAM does not let us sign: everything goes through the server, and a minute later it is tried again. */
+static bool
+sign_rests(struct gcs *g)
+{
+	if (!gcp_sign_refused(g->gcp))
+		return false;
+	if (g->store.can_sign) {
+		g->store.can_sign = false;
+		loop_after(SIGN_REST_MS, sign_again, g);
+	}
+	return true;
+}
+
+static void
 sign_done(void *user, const struct text *hex, const char *why)
 {
 	struct job *j = user;
@@ -1522,7 +1544,7 @@ sign_done(void *user, const struct text *hex, const char *why)
 
 	j->sign = NULL;
 	if (hex == NULL) {
-		finish(j, STORE_BUSY, why);
+		finish(j, sign_rests(j->gcs) ? STORE_UNSUPPORTED : STORE_BUSY, why);
 		return;
 	}
 	for (i = 0; i < j->url_count; i++)
@@ -2291,6 +2313,7 @@ check_signed(void *user, const struct text *hex, const char *why)
 
 	c->job->sign = NULL;
 	if (hex == NULL) {
+		(void)sign_rests(c->job->gcs);
 		buf_printf(&c->report, "signed addresses do not work: %s\n", why);
 		check_over(c);
 		return;

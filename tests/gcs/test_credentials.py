@@ -170,3 +170,21 @@ def test_a_subject_token_that_does_not_serve_is_said(bucket, fresh, started, fol
     refused = requests.put(server.url + ROUTE + "artifacts/1/x/artifacts/f", data=b"x", timeout=60)
     assert refused.status_code == 503 and word in refused.json()["message"]
     assert SUBJECT not in server.text() and "a stale subject" not in server.text()
+
+
+def test_everything_goes_through_the_server_while_iam_does_not_sign(bucket, fresh, start_tallyd, database):  # noqa: F811
+    env = {k: v for k, v in bucket.env.items() if k not in ("GOOGLE_APPLICATION_CREDENTIALS", "TALLYD_TOKEN_URI")}
+    env.update(GCE_METADATA_HOST=bucket.url[7:], HOME="/nonexistent")
+    server = start_tallyd("--artifacts-destination", "gs://bucket/unsigned-" + os.urandom(4).hex(), "--workers", "1", database=database, env=env)
+    _, root = new_run(server)
+    put(server, root + "/f", b"signed")
+    assert requests.get(server.url + ROUTE + "artifacts/" + root + "/f", timeout=30, allow_redirects=False).status_code == 302
+    try:
+        bucket.state.denied = {"iam.serviceAccounts.signBlob"}
+        put(server, root + "/g", b"through")
+        # The first that is refused goes through too, and the rest does not even ask.
+        got = requests.get(server.url + ROUTE + "artifacts/" + root + "/g", timeout=30, allow_redirects=False)
+        assert got.status_code == 200 and got.content == b"through"
+        works_through_the_server(server, fresh, "roles/iam.serviceAccountTokenCreator", by_client=True)
+    finally:
+        bucket.state.denied = ()
