@@ -239,9 +239,25 @@ list_at(struct store *store, struct text key, struct waiting *w)
 	return wait_end(w) == STORE_OK;
 }
 
-/* Names the folders of one experiment that are no runs. */
+/* A folder of the store, as keys and as URIs name it. */
+struct folder {
+	struct store *store;
+	struct text key, uri;
+};
+
+static struct folder
+folder_in(struct arena *arena, const struct folder *f, struct text name)
+{
+	return (struct folder){
+		.store = f->store,
+		.key = f->key.n > 0 ? text_format(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(f->key), TEXT_ARG(name)) : name,
+		.uri = text_format(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(f->uri), TEXT_ARG(name)),
+	};
+}
+
+/* Names the folders of an experiment, or of its logged models, that are none in the database. */
 static long
-orphans_in(struct store *store, struct text experiment)
+orphans_in(const struct folder *f, bool models)
 {
 	struct waiting w;
 	struct buf names = { 0 };
@@ -249,22 +265,29 @@ orphans_in(struct store *store, struct text experiment)
 	long count = 0;
 	size_t i;
 
-	if (list_at(store, experiment, &w)) {
+	if (list_at(f->store, f->key, &w)) {
 		buf_byte(&names, '[');
 		for (i = 0; i < w.op.entry_count; i++) {
-			/* Traces and logged models have folders of their own. */
-			if (!w.op.entries[i].is_dir || text_is(w.op.entries[i].name, "models") || text_is(w.op.entries[i].name, "traces"))
+			struct text name = w.op.entries[i].name;
+
+			if (!w.op.entries[i].is_dir)
 				continue;
-			if (names.n > 1)
-				buf_byte(&names, ',');
-			buf_json(&names, w.op.entries[i].name);
+			if (!models && text_is(name, "models")) {
+				struct folder below = folder_in(w.op.arena, f, name);
+
+				count += orphans_in(&below, true);
+			} else if (models || !text_is(name, "traces")) {
+				if (names.n > 1)
+					buf_byte(&names, ',');
+				buf_json(&names, name);
+			}
 		}
 		buf_puts(&names, "]");
 		buf_byte(&names, '\0');
-		r = query(SQL_gc_unknown, names.s, NULL);
+		r = query(models ? SQL_gc_unknown_models : SQL_gc_unknown, names.s, text_z(w.op.arena, f->uri));
 	}
 	for (i = 0; r != NULL && i < (size_t)PQntuples(r); i++) {
-		printf("orphan: folder " TEXT_FMT "/%s belongs to no run\n", TEXT_ARG(experiment), PQgetvalue(r, (int)i, 0));
+		printf("orphan: folder " TEXT_FMT "/%s belongs to no %s\n", TEXT_ARG(f->uri), PQgetvalue(r, (int)i, 0), words[models]);
 		count++;
 	}
 	PQclear(r);
@@ -273,31 +296,70 @@ orphans_in(struct store *store, struct text experiment)
 	return count;
 }
 
-static void
-orphans(struct store *store)
+/* A root: each folder in it is an experiment. */
+static long
+orphans_below(const struct folder *root)
 {
 	struct waiting w;
 	long count = 0;
 	size_t i;
 
-	if (list_at(store, TEXT(""), &w)) {
+	if (list_at(root->store, root->key, &w)) {
 		for (i = 0; i < w.op.entry_count && !stop; i++) {
+			struct folder f = folder_in(w.op.arena, root, w.op.entries[i].name);
+
 			if (w.op.entries[i].is_dir)
-				count += orphans_in(store, w.op.entries[i].name);
+				count += orphans_in(&f, false);
 		}
 	}
 	arena_free(w.op.arena);
-	if (count > 0)
-		printf("%ld folders belong to no run. They are only named: look before you remove them.\n", count);
+	return count;
 }
 
+static bool
+folder_of(const char *uri, struct folder *f)
+{
+	char why[300];
+
+	*f = (struct folder){ .uri = text_from(uri) };
+	while (f->uri.n > 0 && f->uri.s[f->uri.n - 1] == '/')
+		f->uri.n--;
+	f->store = artifact_place(text_from(uri), &f->key, why, sizeof(why));
+	return f->store != NULL;
+}
+
+/* The roots of the server, and experiments that lie elsewhere. */
 static void
-uploads(struct store *store)
+orphans(void)
+{
+	const char *roots[2] = { "mlflow-artifacts:/", config->default_artifact_root };
+	PGresult *r = query(SQL_gc_locations, roots[0], roots[1]);
+	struct folder f;
+	long count = 0;
+	int i;
+
+	for (i = 0; i < 2 && !stop; i++)
+		if (folder_of(roots[i], &f))
+			count += orphans_below(&f);
+	for (i = 0; r != NULL && i < PQntuples(r) && !stop; i++)
+		if (folder_of(PQgetvalue(r, i, 0), &f))
+			count += orphans_in(&f, false);
+	PQclear(r);
+	if (count > 0)
+		printf("%ld folders belong to no run or model. They are only named: look before you remove them.\n", count);
+}
+
+/* Begun through the proxy: to a direct root clients write without parts, and its bucket may be others' too. */
+static void
+uploads(void)
 {
 	struct waiting w;
+	struct folder f;
 
+	if (!folder_of("mlflow-artifacts:/", &f))
+		return;
 	wait_begin(&w);
-	store->sweep(store, clock_ms() - STALE_UPLOAD_MS, config->dry_run, &w.op);
+	f.store->sweep(f.store, clock_ms() - STALE_UPLOAD_MS, config->dry_run, &w.op);
 	if (wait_end(&w) == STORE_OK && w.op.objects > 0)
 		printf("%s %lld uploads that were never finished\n", config->dry_run ? "would abort" : "aborted", (long long)w.op.objects);
 	arena_free(w.op.arena);
@@ -307,10 +369,8 @@ static bool
 all_goes(int64_t older_ms)
 {
 	struct totals t = { 0 };
-	struct text prefix;
-	struct store *store;
 	PGresult *r;
-	char before[32], why[300];
+	char before[32];
 	bool good;
 
 	snprintf(before, sizeof(before), "%lld", (long long)(clock_ms() - older_ms));
@@ -319,10 +379,9 @@ all_goes(int64_t older_ms)
 	if (r != NULL && strcmp(PQgetvalue(r, 0, 0), "0") != 0)
 		printf("%s %s empty experiments\n", config->dry_run ? "would remove" : "removed", PQgetvalue(r, 0, 0));
 	PQclear(r);
-	store = stop ? NULL : artifact_place(TEXT("mlflow-artifacts:/"), &prefix, why, sizeof(why));
-	if (store != NULL) {
-		uploads(store);
-		orphans(store);
+	if (!stop) {
+		uploads();
+		orphans();
 	}
 	printf("%s: %ld runs, %ld models, %lld files, %lld bytes%s; kept for versions: %ld; failed: %ld\n", config->dry_run ? "dry run" : "removed", t.runs, t.models, (long long)t.objects, (long long)t.bytes,
 	    stop ? " (stopped)" : "", t.kept, t.failed);

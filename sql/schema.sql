@@ -1444,12 +1444,45 @@ $$;
 
 COMMENT ON FUNCTION public.settle(experiments bigint[], age interval) IS 'Brings search_value up to date; see the file.';
 
+CREATE FUNCTION public.usage_of_direct_model() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+begin
+  insert into model_usage as u (model, approximate, updated_time, open_until, look_after)
+  values (new.id, true, v_now, 9223372036854775807, v_now + case when new.status = 1 then 900000 else 60000 end)
+      on conflict (model) do update set approximate = true, open_until = excluded.open_until, look_after = excluded.look_after;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION public.usage_of_direct_model() IS 'Notes that a logged model''s artifacts are to be counted in the bucket.';
+
+CREATE FUNCTION public.usage_of_direct_run() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+begin
+  insert into artifact_usage as u (run, approximate, updated_time, open_until, look_after)
+  values (new.id, true, v_now, 9223372036854775807, v_now + case when new.status in (1, 2) then 900000 else 60000 end)
+      on conflict (run) do update set approximate = true, open_until = excluded.open_until, look_after = excluded.look_after;
+  return null;
+end
+$$;
+
+COMMENT ON FUNCTION public.usage_of_direct_run() IS 'Notes that a run''s artifacts are to be counted in the bucket.';
+
 CREATE TABLE public.artifact_usage (
     run bigint NOT NULL,
     bytes bigint DEFAULT 0 NOT NULL,
     files bigint DEFAULT 0 NOT NULL,
     approximate boolean DEFAULT false NOT NULL,
-    updated_time bigint NOT NULL
+    updated_time bigint NOT NULL,
+    look_after bigint,
+    looked_time bigint DEFAULT 0 NOT NULL,
+    open_until bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.artifact_usage IS 'Bytes and files of each run''s artifacts, counted at each upload and deletion, corrected by listing.';
@@ -1463,6 +1496,12 @@ COMMENT ON COLUMN public.artifact_usage.files IS 'Files.';
 COMMENT ON COLUMN public.artifact_usage.approximate IS 'True when a client may have written without the server''s knowledge.';
 
 COMMENT ON COLUMN public.artifact_usage.updated_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.artifact_usage.look_after IS 'Milliseconds since 1970 from when the bucket is asked what is there; null: nothing is to be asked.';
+
+COMMENT ON COLUMN public.artifact_usage.looked_time IS 'When it was last asked. Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.artifact_usage.open_until IS 'Until then a client may write without the server''s knowledge. Milliseconds since 1970; the largest number: always, for roots at gs://.';
 
 CREATE TABLE public.datasets (
     id bigint NOT NULL,
@@ -1770,7 +1809,10 @@ CREATE TABLE public.model_usage (
     bytes bigint DEFAULT 0 NOT NULL,
     files bigint DEFAULT 0 NOT NULL,
     approximate boolean DEFAULT false NOT NULL,
-    updated_time bigint NOT NULL
+    updated_time bigint NOT NULL,
+    look_after bigint,
+    looked_time bigint DEFAULT 0 NOT NULL,
+    open_until bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.model_usage IS 'Bytes and files of each logged model''s artifacts, counted at each upload and deletion.';
@@ -1784,6 +1826,12 @@ COMMENT ON COLUMN public.model_usage.files IS 'Files.';
 COMMENT ON COLUMN public.model_usage.approximate IS 'True when a client may have written without the server''s knowledge.';
 
 COMMENT ON COLUMN public.model_usage.updated_time IS 'Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_usage.look_after IS 'Milliseconds since 1970 from when the bucket is asked what is there; null: nothing is to be asked.';
+
+COMMENT ON COLUMN public.model_usage.looked_time IS 'When it was last asked. Milliseconds since 1970.';
+
+COMMENT ON COLUMN public.model_usage.open_until IS 'Until then a client may write without the server''s knowledge. Milliseconds since 1970; the largest number: always, for roots at gs://.';
 
 CREATE TABLE public.params (
     run bigint NOT NULL,
@@ -2183,6 +2231,8 @@ ALTER TABLE ONLY public.views
 ALTER TABLE ONLY public.views
     ADD CONSTRAINT views_pkey PRIMARY KEY (id);
 
+CREATE INDEX artifact_usage_look ON public.artifact_usage USING btree (look_after) WHERE (look_after IS NOT NULL);
+
 CREATE INDEX experiments_creation_time_idx ON public.experiments USING btree (creation_time DESC, id);
 
 CREATE INDEX experiments_last_update_time_idx ON public.experiments USING btree (last_update_time DESC, id);
@@ -2192,6 +2242,8 @@ CREATE INDEX latest_metrics_search_idx ON public.latest_metrics USING btree (exp
 CREATE INDEX logged_models_experiment_id_idx ON public.logged_models USING btree (experiment_id, creation_time DESC, model_id);
 
 CREATE INDEX metric_chunks_last_idx ON public.metric_chunks USING btree (run, key_id, last_step, last_timestamp);
+
+CREATE INDEX model_usage_look ON public.model_usage USING btree (look_after) WHERE (look_after IS NOT NULL);
 
 CREATE INDEX model_versions_last_update_time_idx ON public.model_versions USING btree (last_update_time DESC) WHERE (NOT deleted);
 
@@ -2228,6 +2280,14 @@ CREATE INDEX unsettled_experiment_id_idx ON public.unsettled USING btree (experi
 CREATE TRIGGER run_changes BEFORE UPDATE OF deleted_time ON public.experiments FOR EACH STATEMENT EXECUTE FUNCTION public.run_changes_draw();
 
 CREATE TRIGGER run_changes BEFORE UPDATE OF lifecycle ON public.runs FOR EACH STATEMENT EXECUTE FUNCTION public.run_changes_draw();
+
+CREATE TRIGGER usage_of_direct_model AFTER INSERT ON public.logged_models FOR EACH ROW WHEN (starts_with(new.artifact_uri, 'gs://'::text)) EXECUTE FUNCTION public.usage_of_direct_model();
+
+CREATE TRIGGER usage_of_direct_model_end AFTER UPDATE OF status ON public.logged_models FOR EACH ROW WHEN ((starts_with(new.artifact_uri, 'gs://'::text) AND (new.status <> old.status))) EXECUTE FUNCTION public.usage_of_direct_model();
+
+CREATE TRIGGER usage_of_direct_run AFTER INSERT ON public.runs FOR EACH ROW WHEN (starts_with(new.artifact_uri, 'gs://'::text)) EXECUTE FUNCTION public.usage_of_direct_run();
+
+CREATE TRIGGER usage_of_direct_run_end AFTER UPDATE OF status ON public.runs FOR EACH ROW WHEN ((starts_with(new.artifact_uri, 'gs://'::text) AND (new.status <> old.status))) EXECUTE FUNCTION public.usage_of_direct_run();
 
 ALTER TABLE ONLY public.datasets
     ADD CONSTRAINT datasets_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES public.experiments(id) ON DELETE CASCADE;

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "api/artifact.h"
+#include "api/usage.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/stats.h"
@@ -15,63 +15,6 @@
 #define COMPLETE_BODY_MOST ((size_t)32 * 1024 * 1024)
 #define TOO_LARGE "The file is larger than the server takes (--artifact-limit)."
 #define NO_MULTIPART "Multipart upload is not supported for the current artifact repository"
-
-/* ---- accounts ---- */
-
-struct used {
-	struct db_op op;
-	struct arena *arena;
-};
-
-static void
-used_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
-{
-	struct used *u = op->user;
-
-	(void)result;
-	if (outcome != DB_OK)
-		log_warn("artifacts: what a run or model uses was not counted");
-	arena_free(u->arena);
-}
-
-/* "7/<run>/artifacts/..." or "7/models/<model>/artifacts/...": whose bytes they are. Answers do not wait for this. */
-static void
-count_usage(struct artifact *a, int64_t bytes, int64_t files, bool approximate)
-{
-	struct text key = a->key, owner;
-	size_t slash = text_find(key, '/');
-	struct arena *arena;
-	struct db_param *p;
-	struct used *u;
-	bool model;
-
-	if (slash >= key.n || (bytes == 0 && files == 0))
-		return;
-	key = text_skip(key, slash + 1);
-	model = text_starts(key, "models/");
-	if (model)
-		key = text_skip(key, 7);
-	owner = (struct text){ key.s, text_find(key, '/') };
-	arena = arena_new();
-	u = ARENA_NEW(arena, struct used);
-	u->arena = arena;
-	p = arena_array(arena, 5, sizeof(*p));
-	p[0] = db_p_text(arena, text_copy(arena, owner));
-	p[1] = db_p_int8(arena, bytes);
-	p[2] = db_p_int8(arena, files);
-	p[3] = db_p_bool(arena, approximate);
-	p[4] = db_p_int8(arena, a->call->now_ms);
-	u->op = (struct db_op){ .statement = model ? SQL_artifact_model_used : SQL_artifact_used, .params = p, .param_count = 5, .order = text_copy(arena, owner), .done = used_done, .user = u };
-	db_write(&u->op);
-}
-
-static void
-count_stored(struct artifact *a)
-{
-	int64_t before = a->op.replaced;
-
-	count_usage(a, a->op.bytes - (before > 0 ? before : 0), before >= 0 ? 0 : 1, before == STORE_REPLACED_UNKNOWN);
-}
 
 /* ---- uploads through the server ---- */
 
@@ -123,7 +66,7 @@ stored(struct artifact *a, enum store_result result)
 	struct call *call = a->call;
 
 	if (result == STORE_OK) {
-		count_stored(a);
+		usage_stored(a);
 		return call_reply_text(call, 200, "text/html; charset=utf-8", TEXT(""));
 	}
 	(void)artifact_failed(a, result);
@@ -171,6 +114,7 @@ redirect_reply(struct artifact *a)
 	struct http_reply reply = { .status = 307, .headers = headers, .header_count = 2 };
 	struct buf nothing = { 0 };
 
+	usage_opened(a, PUT_TTL_S);
 	if (a->call->http == NULL)
 		return call_done(a->call);
 	a->call->status = 307;
@@ -199,6 +143,9 @@ dropped_all(struct call *call)
 static enum next
 put_signed(struct artifact *a, enum store_result result)
 {
+	/* The body is lost, but the next try goes through the server. */
+	if (result == STORE_UNSUPPORTED)
+		result = STORE_BUSY;
 	if (result != STORE_OK) {
 		(void)artifact_failed(a, result);
 		return a->body_ended ? FAILED : WAIT;
@@ -254,7 +201,7 @@ removed(struct artifact *a, enum store_result result)
 {
 	if (result != STORE_OK)
 		return artifact_failed(a, result);
-	count_usage(a, -a->op.bytes, -a->op.objects, false);
+	usage_removed(a);
 	return call_reply_empty(a->call);
 }
 
@@ -420,7 +367,7 @@ completed(struct artifact *a, enum store_result result)
 {
 	if (result != STORE_OK)
 		return artifact_failed(a, result);
-	count_stored(a);
+	usage_stored(a);
 	return call_reply_empty(a->call);
 }
 
@@ -658,6 +605,7 @@ presign_put_at(struct call *call, PGresult *r)
 
 	if (!presign_for(call, r, &a, PUT_TTL_S, &ttl_s))
 		return FAILED;
+	usage_opened(a, ttl_s);
 	a->store->sign_put(a->store, a->key, ttl_s, artifact_begin(a, presign_ready));
 	return WAIT;
 }

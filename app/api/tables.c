@@ -1,6 +1,7 @@
 /* Every noun's table. */
 #include "api/artifact.h"
 #include "api/live.h"
+#include "api/usage.h"
 #include "engine/call.h"
 
 extern const struct endpoint_table experiment_table;
@@ -43,6 +44,7 @@ nouns_start(void)
 {
 	live_start();
 	artifacts_start();
+	usage_start();
 }
 
 void

@@ -98,8 +98,22 @@ with empty as (
   )
 select count(*) from empty;
 
+-- name: gc_locations
+-- Where experiments lie that are not folders of the roots $1 and $2 (with or without a slash at their end).
+select distinct e.artifact_location
+  from experiments e
+ where rtrim(regexp_replace(rtrim(e.artifact_location, '/'), '/[^/]*$', ''), '/') not in (rtrim($1::text, '/'), rtrim($2::text, '/'));
+
 -- name: gc_unknown
--- Of the names in the JSON list $1, those that are no run.
+-- Of the names in the JSON list $1, those that are no run, nor a folder with experiments in it: $2 is the URI of their folder.
 select x.name
   from json_array_elements_text($1::json) as x(name)
- where not exists (select from runs r where r.run_id = x.name);
+ where not exists (select from runs r where r.run_id = x.name)
+   and not exists (select from experiments e where starts_with(e.artifact_location || '/', $2::text || '/' || x.name || '/'));
+
+-- name: gc_unknown_models
+-- Of the names in the JSON list $1, those that are no logged model. $2 is not used.
+select x.name
+  from json_array_elements_text($1::json) as x(name)
+ where $2::text is not null
+   and not exists (select from logged_models l where l.model_id = x.name);

@@ -321,9 +321,9 @@ comment on column report.logged_models.run_id is 'Run that made it, when known.'
 comment on column report.logged_models.created_at is 'When it was made.';
 comment on column report.logged_models.updated_at is 'When it was last changed.';
 comment on column report.logged_models.artifact_uri is 'Where its files lie.';
-comment on column report.logged_models.bytes is 'Stored bytes; 0 when nothing was counted: files uploaded before the server counted them, or straight to a bucket of the client''s.';
+comment on column report.logged_models.bytes is 'Stored bytes; 0 when nothing was counted: files uploaded before the server counted them, or to a bucket that is not the server''s.';
 comment on column report.logged_models.files is 'Stored files.';
-comment on column report.logged_models.approximate is 'True when a client may have written to the bucket without the server''s knowledge.';
+comment on column report.logged_models.approximate is 'True when a client may have written to the bucket since it was last counted: by a signed address that still holds, or by itself to a gs:// root.';
 
 create or replace view report.datasets as
 select d.id as dataset_id
@@ -388,7 +388,7 @@ select r.run_id
   from public.artifact_usage a
   join public.runs r on r.id = a.run
   join public.experiments e on e.id = r.experiment_id;
-comment on view report.artifact_usage is 'One row a run that has artifacts.';
+comment on view report.artifact_usage is 'One row a run that has artifacts, had some, or whose client may have written some.';
 comment on column report.artifact_usage.run_id is 'The run.';
 comment on column report.artifact_usage.experiment_id is 'Its experiment.';
 comment on column report.artifact_usage.experiment is 'Name of the experiment.';
@@ -396,7 +396,7 @@ comment on column report.artifact_usage.team is 'First part of the experiment''s
 comment on column report.artifact_usage.lifecycle_stage is 'active, or deleted: its bytes are freed by tallyd gc.';
 comment on column report.artifact_usage.bytes is 'Stored bytes.';
 comment on column report.artifact_usage.files is 'Stored files.';
-comment on column report.artifact_usage.approximate is 'True when a client may have written to the bucket without the server''s knowledge.';
+comment on column report.artifact_usage.approximate is 'True when a client may have written to the bucket since it was last counted: by a signed address that still holds, or by itself to a gs:// root.';
 comment on column report.artifact_usage.updated_at is 'When it was last counted.';
 comment on column report.artifact_usage.user_name is 'User of the run, as the client said it.';
 
@@ -432,14 +432,14 @@ select e.id as experiment_id
      , coalesce(s.files, 0) as files
      , coalesce(s.bytes, 0) as bytes
      , case when e.deleted_time is null then coalesce(s.deleted_bytes, 0) else coalesce(s.bytes - s.restored_bytes, 0) end as deleted_bytes
-     , coalesce(s.approximate, false) as approximate
+     , coalesce(s.approximate, false) or coalesce(m.approximate, false) as approximate
      , coalesce(m.models, 0) as models
      , coalesce(m.files, 0) as model_files
      , coalesce(m.bytes, 0) as model_bytes
   from public.experiments e
   left join (
          select r.experiment_id
-              , count(*) as runs
+              , count(*) filter (where a.files > 0) as runs
               , sum(a.files)::bigint as files
               , sum(a.bytes)::bigint as bytes
               , coalesce(sum(a.bytes) filter (where r.lifecycle = 1), 0)::bigint as deleted_bytes
@@ -451,9 +451,10 @@ select e.id as experiment_id
        ) s on s.experiment_id = e.id
   left join (
          select l.experiment_id
-              , count(*) as models
+              , count(*) filter (where u.files > 0) as models
               , sum(u.files)::bigint as files
               , sum(u.bytes)::bigint as bytes
+              , bool_or(u.approximate) as approximate
            from public.model_usage u
            join public.logged_models l on l.id = u.model
           group by l.experiment_id
@@ -467,18 +468,18 @@ comment on column report.storage_by_experiment.runs is 'Runs that have artifacts
 comment on column report.storage_by_experiment.files is 'Stored files.';
 comment on column report.storage_by_experiment.bytes is 'Stored bytes of runs, deleted ones included; those of logged models are in model_bytes.';
 comment on column report.storage_by_experiment.deleted_bytes is 'Of these: bytes of deleted runs, freed by tallyd gc.';
-comment on column report.storage_by_experiment.approximate is 'True when at least one run''s bytes are approximate.';
+comment on column report.storage_by_experiment.approximate is 'True when at least one run''s or model''s bytes are approximate.';
 comment on column report.storage_by_experiment.models is 'Logged models that have files.';
 comment on column report.storage_by_experiment.model_files is 'Stored files of logged models, which lie beside the runs.';
 comment on column report.storage_by_experiment.model_bytes is 'Stored bytes of logged models, deleted ones included; not part of bytes.';
 
 create or replace view report.storage_by_user as
 select o.user_name
-     , count(*) filter (where o.is_run) as runs
+     , count(*) filter (where o.is_run and o.files > 0) as runs
      , coalesce(sum(o.files) filter (where o.is_run), 0)::bigint as files
      , coalesce(sum(o.bytes) filter (where o.is_run), 0)::bigint as bytes
      , coalesce(sum(o.bytes) filter (where o.is_run and o.deleted), 0)::bigint as deleted_bytes
-     , count(*) filter (where not o.is_run) as models
+     , count(*) filter (where not o.is_run and o.files > 0) as models
      , coalesce(sum(o.files) filter (where not o.is_run), 0)::bigint as model_files
      , coalesce(sum(o.bytes) filter (where not o.is_run), 0)::bigint as model_bytes
      , bool_or(o.approximate) as approximate

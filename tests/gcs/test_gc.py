@@ -101,7 +101,7 @@ def test_gc_removes_empty_experiments_and_keeps_what_a_version_needs(server):
 def test_gc_names_orphans_and_removes_none(server):
     put(server, "4711/" + "a" * 32 + "/artifacts/f", b"x")
     status, said = gc(server, "--older-than", "0s")
-    assert status == 0 and "orphan: folder 4711/%s belongs to no run" % ("a" * 32) in said, said
+    assert status == 0 and "orphan: folder mlflow-artifacts:/4711/%s belongs to no run" % ("a" * 32) in said, said
     assert get(server, "4711/" + "a" * 32 + "/artifacts/f").content == b"x"
 
 
