@@ -86,7 +86,7 @@ select (select json_agg(x.key order by x.key) from (select key from n order by k
 -- like: tag_keys metric_keys latest_metrics tags
 
 -- name: run_groups
--- $1 identities, $2 what to group by ("params.alpha"), $3 metric names.
+-- $1 identities, $2 what to group by ("params.alpha"), $3 metric names. NaN and what a square overflows (infinite is stored as the largest double) are in count, not in mean and spread.
 with by as materialized (
     select b.name, b.i::integer as i, split_part(b.name, '.', 1) as kind, (select k.id from keys k where k.key = substr(b.name, strpos(b.name, '.') + 1)) as key_id
       from unnest($2::text[]) with ordinality as b(name, i)
@@ -103,14 +103,16 @@ with by as materialized (
      group by r.run, r.i
   )
 , m as materialized (
-    select v.key, k.key as metric, avg(l.value) as mean, coalesce(stddev_pop(l.value), 0) as std, min(l.value) as min, max(l.value) as max, count(*) as count
+    select v.key, k.key as metric, avg(l.value) filter (where f.finite) as mean, coalesce(stddev_pop(l.value) filter (where f.finite), 0) as std, min(l.value) filter (where l.value < 'NaN') as min, max(l.value) filter (where l.value < 'NaN') as max, count(*) as count
+         , count(*) filter (where f.finite) as finite
       from v
      cross join (select k.id, k.key from keys k where k.key = any ($3::text[]) offset 0) k
       join latest_metrics l on l.run = v.run and l.key_id = k.id
+     cross join lateral (select l.value between -1e150 and 1e150 as finite) f
      group by v.key, k.key
   )
 , s as materialized (
-    select m.key, json_object_agg(m.metric, json_build_object('mean', m.mean, 'std', m.std, 'min', m.min, 'max', m.max, 'count', m.count)) as metrics from m group by m.key
+    select m.key, json_object_agg(m.metric, json_build_object('mean', m.mean, 'std', m.std, 'min', m.min, 'max', m.max, 'count', m.count, 'finite', m.finite)) as metrics from m group by m.key
   )
 , g as materialized (
     select v.key, count(*) as count, min(v.i) as first, (array_agg(v.run order by v.i))[1:100] as runs from v group by v.key

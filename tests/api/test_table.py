@@ -111,7 +111,18 @@ def test_groups(made):
     client, experiment, _ = made
     groups = own(client, "runs/groups", {"experiment_ids": [experiment], "group_by": ["params.parity", "tags.none"], "metrics": ["val/loss", "none"]})["groups"]
     assert [(g["key"], g["count"], len(g["run_ids"])) for g in groups] == [({"params.parity": "1", "tags.none": None}, 15, 15), ({"params.parity": "0", "tags.none": None}, 15, 15)]
-    assert groups[0]["metrics"]["val/loss"] == {"mean": 16, "std": pytest.approx(8.6409876), "min": 2, "max": 30, "count": 15}
+    assert groups[0]["metrics"]["val/loss"] == {"mean": 16, "std": pytest.approx(8.6409876), "min": 2, "max": 30, "count": 15, "finite": 15}
+
+
+def test_groups_take_the_mean_of_what_is_a_number(tallyd):
+    client = rest.Rest(tallyd)
+    experiment = client.experiment()
+    for value in (1, 3, "NaN", "Infinity", "Infinity"):
+        run = client.run(experiment)
+        client.post("runs/log-batch", {"run_id": run, "metrics": [{"key": k, "value": v, "timestamp": 1, "step": 0} for k, v in (("loss", value), ("lost", "NaN"))], "params": [{"key": "all", "value": "x"}]})
+    (group,) = own(client, "runs/groups", {"experiment_ids": [experiment], "group_by": ["params.all"], "metrics": ["loss", "lost"]})["groups"]
+    assert group["metrics"]["loss"] == {"mean": 2, "std": 1, "min": 1, "max": 1.7976931348623157e308, "count": 5, "finite": 2}
+    assert group["metrics"]["lost"] == {"mean": None, "std": 0, "min": None, "max": None, "count": 5, "finite": 0}
 
 
 def test_experiments_without_their_counts(made):

@@ -91,7 +91,7 @@ export interface RunGroup {
 	key: Record<string, string | null>;
 	count: number;
 	run_ids: string[];
-	metrics: Record<string, { mean: Num; std: Num; min: Num; max: Num; count: number }>;
+	metrics: Record<string, { mean: Num | null; std: Num; min: Num | null; max: Num | null; count: number; finite: number }>;
 }
 
 export interface View {

@@ -51,7 +51,10 @@ export default function Groups({ question, by, metrics, turn, onOpen }: Props) {
 								<td class="num">{count(g.count)}</td>
 								{metrics.map((m) => {
 									const s = g.metrics[m];
-									return <td class="num" key={m}>{s && s.count > 0 ? <span title={`mean ${exact(num(s.mean))}\nleast ${exact(num(s.min))}\nmost ${exact(num(s.max))}\n${s.count} of ${g.count} runs have it`}>{short(num(s.mean))}<span class="muted"> ± {short(num(s.std))}</span></span> : null}</td>;
+									if (!s?.count)
+										return <td key={m} />;
+									const words = [`${s.count} of ${g.count} runs have it`, s.finite < s.count && `${s.count - s.finite} NaN or infinite, left out of the mean`].filter(Boolean).join('\n');
+									return <td class="num" key={m}>{s.mean === null ? <span title={words}>NaN</span> : <span title={`mean ${exact(num(s.mean))}\nleast ${exact(num(s.min ?? NaN))}\nmost ${exact(num(s.max ?? NaN))}\n${words}`}>{short(num(s.mean))}<span class="muted"> ± {short(num(s.std))}{s.finite < s.count ? '*' : ''}</span></span>}</td>;
 								})}
 								<td><button type="button" class="btn small" onClick={() => onOpen(clause(g))}>Open</button></td>
 							</tr>
@@ -59,6 +62,7 @@ export default function Groups({ question, by, metrics, turn, onOpen }: Props) {
 					})}
 				</tbody>
 			</table>
+			{groups.some((g) => Object.values(g.metrics).some((s) => s.finite < s.count)) && <p class="muted small">* without values that are NaN or infinite</p>}
 			{groups.reduce((n, g) => n + g.count, 0) >= GROUPED && <p class="muted page">The newest {count(GROUPED)} runs that fit the filter are grouped. Filter to see others.</p>}
 			{groups.length > SHOWN && <p class="muted page">The first {count(SHOWN)} of {count(groups.length)} groups. Filter to see others.</p>}
 		</div>
