@@ -2,20 +2,23 @@
 
 const MINUS = '\u2212';
 
-/* Four significant digits; integers up to seven digits in full. */
+/* The client stores an infinite value as the largest double. */
+const INFINITE = 1.797e308;
+
+/* Four significant digits, six above a thousand, and no digit before the point is made a zero. */
 export function short(value: number): string {
 	if (Number.isNaN(value))
 		return 'NaN';
-	if (!Number.isFinite(value))
+	if (Math.abs(value) >= INFINITE)
 		return value > 0 ? 'Infinity' : '-Infinity';
 	if (value === 0)
 		return '0';
 	const size = Math.abs(value);
 	if (Number.isInteger(value) && size < 1e7)
 		return String(value);
-	if (size >= 1e6 || size < 1e-3)
+	if (size >= 1e7 || size < 1e-3)
 		return value.toExponential(3).replace(/\.?0+e/, 'e').replace('e+', 'e');
-	return String(Number(value.toPrecision(4)));
+	return String(Number(size < 1000 ? value.toPrecision(4) : value.toFixed(Math.max(0, 5 - Math.floor(Math.log10(size))))));
 }
 
 /* The value as the server has it, for title attributes and copying. */

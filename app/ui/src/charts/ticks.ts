@@ -135,7 +135,7 @@ export function short(v: number): string {
 			.toExponential(3)
 			.replace(/\.?0+e/, 'e')
 			.replace('e+', 'e');
-	else s = a >= 1000 ? String(Number(a.toPrecision(6))) : String(Number(a.toPrecision(4)));
+	else s = String(Number(a < 1000 ? a.toPrecision(4) : a.toFixed(Math.max(0, 5 - Math.floor(Math.log10(a))))));
 	return v < 0 ? '−' + s : s;
 }
 
