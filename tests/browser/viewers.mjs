@@ -94,6 +94,28 @@ export default async function viewers(page, BASE, check) {
 		check(worker.url().startsWith(BASE), `${name} is read by a worker`);
 		await page.locator(`.view[data-viewer="${viewer}"]`).getByText(word).first().waitFor();
 	}
+	/* The run's own page: a folder's pictures, a picture beside a text, a file that is not there. */
+	const beside = async (path) => {
+		await page.goto(`${BASE}runs/${run_id}/artifacts?path=${encodeURIComponent(path)}`);
+		return page.locator('.art-view');
+	};
+	for (const step of [10, 2])
+		for (const end of ['.png', '+compressed.webp'])
+			await put(`images/samples+step+${step}+timestamp+1700000000000+0a1b${end}`, readFileSync(join(FIXTURES, end === '.png' ? 'picture.png' : 'picture.webp')));
+	await put('images/notes.md', '![seen](../picture.png) and [rows](../rows.csv)');
+	const album = await beside('images');
+	await album.getByText('samples, step 2').waitFor();
+	check((await album.locator('.art-pics span').allTextContents()).join('; ') === 'samples, step 2; samples, step 10', 'pictures in order of their steps, small copies left out');
+	await page.waitForFunction(() => [...document.querySelectorAll('.art-pics img')].every((i) => i.naturalWidth > 0));
+	await album.getByText('samples, step 10').click();
+	await page.locator('.view[data-viewer="image"]').waitFor();
+	await page.goBack();
+	await album.locator('.art-row', { hasText: 'notes.md' }).click();
+	await page.waitForFunction(() => document.querySelector('.md img')?.naturalWidth > 0);
+	await album.getByRole('link', { name: 'rows' }).click();
+	await page.locator('.view[data-viewer="csv"]').waitFor();
+	await (await beside('nope/missing.txt')).getByText('No such file').waitFor();
+
 	const none = await open('empty.txt', 'empty');
 	await none.getByText('The file is empty').waitFor();
 	await post('mlflow/experiments/delete', { experiment_id });

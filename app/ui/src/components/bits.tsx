@@ -46,6 +46,13 @@ export function Empty({ title, children }: { title: string; children?: Component
 	return <section class="empty"><h2>{title}</h2>{children}</section>;
 }
 
+/* On a phone tabs scroll sideways: the chosen one comes into sight. For the tabs' ref. */
+export function inSight(tabs: HTMLElement | null): void {
+	const on = tabs?.querySelector<HTMLElement>('[aria-current]');
+	if (tabs && on && tabs.scrollWidth > tabs.clientWidth)
+		tabs.scrollLeft = on.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - on.offsetWidth) / 2;
+}
+
 /* Grey lines while something loads; shown late, so that quick answers do not flicker. */
 export function Loading({ what = 'Loading' }: { what?: string }) {
 	return <p class="muted loading" role="status">{what}…</p>;

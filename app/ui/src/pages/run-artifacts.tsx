@@ -1,6 +1,6 @@
 /* The files of a run and of its models: a tree read folder by folder, the viewer beside it. */
 import { useEffect, useState } from 'preact/hooks';
-import { get, post, zipUrl } from '../api/client';
+import { artifactUrl, get, post, zipUrl } from '../api/client';
 import { artifactList } from '../api/artifacts';
 import { num, type ArtifactOwner, type FileInfo, type LoggedModel, type RegisteredModel, type Run } from '../api/types';
 import { Empty, Failure, Loading } from '../components/bits';
@@ -10,7 +10,7 @@ import { Icon } from '../components/icon';
 import { lazy } from '../components/lazy';
 import { useLoad } from '../components/load';
 import { say } from '../components/toast';
-import { bytes } from '../format';
+import { bytes, count, plural } from '../format';
 import { go, param, setQuery } from '../state/url';
 
 const Artifact = lazy<{ run: ArtifactOwner; path: string; size: number }>(() => import('../viewers/index').then((m) => ({ default: m.Artifact })));
@@ -25,12 +25,13 @@ export default function Artifacts({ run, models }: { run: Run; models: LoggedMod
 	const [info, setInfo] = useState<Record<string, FileInfo>>({});
 	const known = (id: string, files: FileInfo[]) => setInfo((old) => ({ ...old, ...Object.fromEntries(files.map((f) => [`${id}:${f.path}`, f])) }));
 	const chosen = info[`${model.value}:${at.value}`];
-	const open = (id: string, path: string) => setQuery({ path: path || null, model: id || null });
+	const open = (id: string, path: string) => setQuery({ path: path || null, model: id || null }, true);
 	useEffect(() => { if (top.data) known('', top.data); }, [top.data]);
 
 	/* a link may name a file in a folder that is not listed yet */
-	const folder = useLoad((abort) => (at.value && !chosen ? artifactList(owner, at.value.split('/').slice(0, -1).join('/'), abort).catch(() => []) : Promise.resolve([])), [model.value, at.value, !!chosen]);
+	const folder = useLoad((abort) => (at.value && !chosen ? artifactList(owner, at.value.split('/').slice(0, -1).join('/'), abort) : Promise.resolve([])), [model.value, at.value, !!chosen]);
 	useEffect(() => { if (folder.data?.length) known(model.value, folder.data); }, [folder.data]);
+	const missing = !!at.value && !chosen && !!folder.data && !folder.loading && !folder.data.some((f) => f.path === at.value);
 
 	if (top.error)
 		return <Failure error={top.error} retry={top.reload} />;
@@ -47,7 +48,9 @@ export default function Artifacts({ run, models }: { run: Run; models: LoggedMod
 				{models.map((m) => <ModelRoot key={m.info.model_id} run_id={run.info.run_id} model={m} at={model.value === m.info.model_id ? at.value : null} onOpen={open} onKnown={known} />)}
 			</nav>
 			<div class="art-view">
-				{at.value || model.value ? <Shown owner={owner} path={at.value} info={chosen} run={run} model={models.find((m) => m.info.model_id === model.value)} />
+				{missing ? <Empty title="No such file"><p><b class="wrap">{at.value}</b> is not among the artifacts of this run{model.value ? '\'s model' : ''}. <button type="button" class="btn small" onClick={() => open(model.value, '')}>Show what there is</button></p></Empty>
+					: at.value && !chosen && folder.error ? <div class="art-show"><Failure error={folder.error} retry={folder.reload} /></div>
+					: at.value || model.value ? <Shown owner={owner} onOpen={(path) => open(model.value, path)} path={at.value} info={chosen} run={run} model={models.find((m) => m.info.model_id === model.value)} />
 					: <><div class="art-bar"><b>All artifacts</b><span class="grow" /><ZipButton owner={own} path="" name={run.info.run_name || run.info.run_id} /></div>
 						<div class="art-show"><p class="muted">Choose a file to look at it.</p><p class="row"><span class="muted">Artifact Location</span> {run.info.artifact_uri && <CopyLine text={run.info.artifact_uri} label="artifact location" />}</p></div></>}
 			</div>
@@ -100,7 +103,7 @@ function ModelRoot({ run_id, model, at, onOpen, onKnown }: { run_id: string; mod
 	);
 }
 
-function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: string; info: FileInfo | undefined; run: Run; model: LoggedModel | undefined }) {
+function Shown({ owner, path, info, run, model, onOpen }: { owner: ArtifactOwner; path: string; info: FileInfo | undefined; run: Run; model: LoggedModel | undefined; onOpen(path: string): void }) {
 	const isFolder = info ? info.is_dir : path === '';
 	const inside = useLoad((abort) => (isFolder ? artifactList(owner, path, abort) : Promise.resolve(undefined)), [owner.model_id, path, isFolder]);
 	const mlmodel = inside.data?.find((f) => f.path.split('/').at(-1) === 'MLmodel');
@@ -114,10 +117,39 @@ function Shown({ owner, path, info, run, model }: { owner: ArtifactOwner; path: 
 			<div class="art-show">
 				{isFolder
 					? mlmodel ? <Artifact key={mlmodel.path} run={owner} path={mlmodel.path} size={num(mlmodel.file_size)} />
-						: inside.error ? <Failure error={inside.error} retry={inside.reload} /> : inside.data && <p class="muted">{inside.data.length === 0 ? 'This folder is empty.' : `${inside.data.length} in this folder.`}</p>
+						: inside.error ? <Failure error={inside.error} retry={inside.reload} /> : inside.data && <Folder key={path} owner={owner} files={inside.data} onOpen={onOpen} />
 					: info && <Artifact key={`${owner.model_id}:${path}`} run={owner} path={path} size={num(info.file_size)} />}
 				{!isFolder && !info && <Loading />}
 			</div>
+		</>
+	);
+}
+
+/* What log_image() calls its files: key, step, time, an id; beside each picture lies a small one. */
+const LOGGED = /^(.+)[+%]step[+%](\d+)[+%]timestamp[+%]\d+[+%][^+%]+$/;
+const SMALL = /[+%]compressed\.webp$/;
+const PICTURE = /\.(png|jpe?g|gif|webp|svg|bmp|avif)$/i;
+const PICTURES = 60;
+const NAMED = 500;
+
+/* A folder: its pictures to look through, the rest by name. */
+function Folder({ owner, files, onOpen }: { owner: ArtifactOwner; files: FileInfo[]; onOpen(path: string): void }) {
+	const [shown, setShown] = useState(PICTURES);
+	const name = (f: FileInfo) => f.path.split('/').at(-1)!;
+	const small = new Map(files.filter((f) => SMALL.test(f.path)).map((f) => [f.path.replace(SMALL, ''), f.path]));
+	const pictures = files.filter((f) => !f.is_dir && PICTURE.test(f.path) && !(SMALL.test(f.path) && files.some((o) => o.path === f.path.replace(SMALL, '.png')))).map((file) => {
+		const [, key = '', step = ''] = LOGGED.exec(name(file)) ?? [];
+		return { file, key, step: Number(step), words: key ? `${key}, step ${count(Number(step))}` : name(file), src: `${artifactUrl(owner, small.get(file.path.replace(/\.\w+$/, '')) ?? file.path)}&view=1` };
+	}).sort((a, b) => (a.key === b.key ? a.step - b.step : a.key < b.key ? -1 : 1));
+	const rest = files.filter((f) => f.is_dir || !PICTURE.test(f.path));
+	if (files.length === 0)
+		return <p class="muted">This folder is empty.</p>;
+	return (
+		<>
+			{pictures.length > 0 && <div class="art-pics">{pictures.slice(0, shown).map((p) => <button type="button" key={p.file.path} title={name(p.file)} onClick={() => onOpen(p.file.path)}><img src={p.src} alt="" loading="lazy" /><span class="clip">{p.words}</span></button>)}</div>}
+			{pictures.length > shown && <p><button type="button" class="btn small" onClick={() => setShown(shown + PICTURES)}>More pictures</button> <span class="muted small">{count(shown)} of {count(pictures.length)} shown</span></p>}
+			{rest.slice(0, NAMED).map((f) => <button type="button" class="art-row" key={f.path} onClick={() => onOpen(f.path)}><Icon name={f.is_dir ? 'folder' : 'file'} /><span class="grow clip">{name(f)}</span>{!f.is_dir && f.file_size !== undefined && <span class="muted">{bytes(num(f.file_size))}</span>}</button>)}
+			{rest.length > NAMED && <p class="muted small">The first {NAMED} of {plural(rest.length, 'file')} are listed here, all of them in the tree.</p>}
 		</>
 	);
 }

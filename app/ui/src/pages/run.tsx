@@ -1,12 +1,12 @@
 /* One run: everything it records, its curves, its files; live while it goes on. */
 import './run.css';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, root } from '../api/client';
 import { experimentGet } from '../api/experiments';
 import { onChange } from '../api/live';
 import { fetchRows, mapOf, runDelete, runDeleteTag, runGet, runRename, runRestore, runSetTag } from '../api/runs';
 import { num, type DatasetInput, type LoggedModel, type ModelVersion, type Run, type RunRow } from '../api/types';
-import { Ago, Empty, Failure, Loading, Note, ownTags, State, tagOf, Tags, Value } from '../components/bits';
+import { Ago, Empty, Failure, inSight, Loading, Note, ownTags, State, tagOf, Tags, Value } from '../components/bits';
 import { Code, CopyLine } from '../components/copy';
 import { ask } from '../components/dialog';
 import { lazy } from '../components/lazy';
@@ -24,6 +24,9 @@ const TABS = [['', 'Overview'], ['metrics', 'Metrics'], ['system', 'System metri
 const REFRESH_MS = 1000;
 /* rows of metrics and params; a search finds the others */
 const LISTED = 500;
+/* a value of more characters gets a box to scroll in */
+const LONG = 600;
+const { compare } = new Intl.Collator('en', { numeric: true });
 
 export default function RunPage({ parts }: PageProps) {
 	const [run_id = '', tab = ''] = parts;
@@ -44,6 +47,8 @@ export default function RunPage({ parts }: PageProps) {
 				soon();
 		});
 	}, [run_id, experiment_id]);
+	const tabs = useRef<HTMLElement>(null);
+	useEffect(() => inSight(tabs.current), [tab, !!run.data]);
 	useEffect(() => {
 		const keys = (event: KeyboardEvent) => {
 			const typing = event.target instanceof HTMLElement && /^(input|textarea|select)$/i.test(event.target.tagName);
@@ -78,7 +83,7 @@ export default function RunPage({ parts }: PageProps) {
 						? <button type="button" class="btn primary" onClick={() => after(runRestore(run_id)).then(() => say('Restored'), complain)}>Restore</button>
 						: <button type="button" class="btn danger" onClick={() => ask({ title: 'Delete the run', text: 'It moves to the deleted runs of its experiment and can be restored.', action: 'Delete', danger: true, run: async () => { await runDelete(run_id); say('Deleted'); go(`/experiments/${r.info.experiment_id}/runs`); } })}>Delete</button>}
 				</div>
-				<nav class="tabs" aria-label="Parts of the run">
+				<nav class="tabs" ref={tabs} aria-label="Parts of the run">
 					{TABS.map(([id, label], i) => <a key={id} href={href(`/runs/${run_id}${id ? `/${id}` : ''}`)} aria-current={tab === id ? 'page' : undefined} title={`Key ${i + 1}`}>{label}{id === 'metrics' && r.data.metrics?.length ? <span class="muted"> {count(r.data.metrics.filter((m) => !m.key.startsWith('system/')).length)}</span> : null}</a>)}
 				</nav>
 			</div>
@@ -118,8 +123,8 @@ interface OverviewProps {
 function Overview({ run, experimentName, parent, parentId, children, models, versions, after }: OverviewProps) {
 	const id = run.info.run_id;
 	const tags = mapOf(run.data.tags);
-	const metrics = useMemo(() => [...(run.data.metrics ?? [])].sort((a, b) => (a.key < b.key ? -1 : 1)), [run.data.metrics]);
-	const params = useMemo(() => [...(run.data.params ?? [])].sort((a, b) => (a.key < b.key ? -1 : 1)), [run.data.params]);
+	const metrics = useMemo(() => [...(run.data.metrics ?? [])].sort((a, b) => compare(a.key, b.key)), [run.data.metrics]);
+	const params = useMemo(() => [...(run.data.params ?? [])].sort((a, b) => compare(a.key, b.key)), [run.data.params]);
 	const [metricText, setMetricText] = useState('');
 	const [paramText, setParamText] = useState('');
 	const fits = (text: string) => (x: { key: string }) => x.key.toLowerCase().includes(text.toLowerCase());
@@ -174,7 +179,7 @@ function Overview({ run, experimentName, parent, parentId, children, models, ver
 					{metrics.length === 0 ? <p class="muted">No metrics are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Metrics"><table class="kv numbers"><tbody>{metrics.filter(fits(metricText)).slice(0, LISTED).map((m) => <tr key={m.key}><th><a href={href(`/runs/${id}/${m.key.startsWith('system/') ? 'system' : 'metrics'}?m=${encodeURIComponent(`^${m.key.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)}`)}>{m.key}</a></th><td><span class="muted">{num(m.step) > 0 ? `step ${m.step}` : ''}</span></td><td><Value value={m.value} /></td></tr>)}</tbody></table>{metrics.length > LISTED && <p class="muted small">The first {LISTED} of {count(metrics.length)}: search to see others.</p>}</div>}
 				</section>
 				<section class="card"><h2><span class="grow">Parameters <span class="muted">{params.length}</span></span>{params.length > 10 && <input class="field" type="search" aria-label="Search parameters" placeholder="Search" value={paramText} onInput={(e) => setParamText(e.currentTarget.value)} />}</h2>
-					{params.length === 0 ? <p class="muted">No parameters are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Parameters"><table class="kv"><tbody>{params.filter(fits(paramText)).slice(0, LISTED).map((p) => <tr key={p.key}><th>{p.key}</th><td class="mono">{p.value}</td></tr>)}</tbody></table>{params.length > LISTED && <p class="muted small">The first {LISTED} of {count(params.length)}: search to see others.</p>}</div>}
+					{params.length === 0 ? <p class="muted">No parameters are logged.</p> : <div class="kv-scroll" tabIndex={0} role="region" aria-label="Parameters"><table class="kv"><tbody>{params.filter(fits(paramText)).slice(0, LISTED).map((p) => <tr key={p.key}><th>{p.key}</th><td class="mono">{p.value.length > LONG ? <div class="long" tabIndex={0} role="region" aria-label={p.key}>{p.value}</div> : p.value}</td></tr>)}</tbody></table>{params.length > LISTED && <p class="muted small">The first {LISTED} of {count(params.length)}: search to see others.</p>}</div>}
 				</section>
 			</div>
 		</div>

@@ -3,10 +3,26 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import Rendered from '../components/markdown';
-import { Bar, Cut, part, sizeWord, Status, TEXT_MAX, textOf, useFile, type ViewerProps } from './frame';
+import { href } from '../state/url';
+import { Bar, Cut, part, sizeWord, Status, TEXT_MAX, textOf, useFile, viewUrl, type ViewerProps } from './frame';
 import { Lines } from './text';
 
 const RENDER_MAX = 500_000;
+
+/* Relative addresses mean files beside this one. */
+function placeIn({ run, path }: ViewerProps) {
+	return (address: string, picture: boolean): string | undefined => {
+		if (/^([a-z][a-z0-9+.-]*:|[/#?])/i.test(address) || !run.run_id) return undefined;
+		let file: string;
+		try {
+			file = decodeURIComponent(new URL(address, new URL(path.split('/').map(encodeURIComponent).join('/'), 'file:///')).pathname.slice(1));
+		} catch {
+			return undefined;
+		}
+		if (picture) return viewUrl(run, file);
+		return href(`/runs/${run.run_id}/artifacts?path=${encodeURIComponent(file)}${run.model_id ? `&model=${encodeURIComponent(run.model_id)}` : ''}`);
+	};
+}
 
 export default function Markdown(props: ViewerProps): JSX.Element {
 	const [source, setSource] = useState(false);
@@ -28,7 +44,7 @@ export default function Markdown(props: ViewerProps): JSX.Element {
 							Source
 						</button>
 					</Bar>
-					{plain ? <Lines text={textOf(p)} language="markdown" /> : <Rendered text={textOf(p)} />}
+					{plain ? <Lines text={textOf(p)} language="markdown" /> : <Rendered text={textOf(p)} place={placeIn(props)} />}
 				</>
 			)}
 		</>
