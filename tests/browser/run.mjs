@@ -487,6 +487,17 @@ await test('find: ctrl k to an experiment', async () => {
 	await it.done();
 });
 
+await test('find: a run by its name', async () => {
+	const it = await open('/models');
+	await it.page.keyboard.press('Control+k');
+	await it.page.getByRole('combobox', { name: 'Find' }).fill('walk-7');
+	await it.page.getByRole('option', { name: /walk-7 .*Run in walk-/ }).first().click();
+	await it.page.waitForURL(/\/runs\/[0-9a-f]{32}$/);
+	await it.page.getByRole('heading', { name: 'walk-7' }).waitFor();
+	await settled(it.page);
+	await it.done();
+});
+
 await test('keys: ? lists them, escape closes', async () => {
 	const it = await open('/experiments');
 	await it.page.keyboard.press('?');
