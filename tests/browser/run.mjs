@@ -498,6 +498,24 @@ await test('find: a run by its name', async () => {
 	await it.done();
 });
 
+await test('long names: a phone shows compare and the chosen tab without scrolling sideways', async () => {
+	const { experiment_id } = await api('mlflow/experiments/create', { name: `browser-test/long-${stamp}` });
+	const ids = [];
+	for (let i = 0; i < 2; i++)
+		ids.push((await api('mlflow/runs/create', { experiment_id, run_name: `a run whose name tells everything about its settings lr-0.001-wd-0.05-bs-512 ${i}`, start_time: Date.now() })).run.info.run_id);
+	for (const [path, width] of [[`/experiments/${experiment_id}/compare?runs=${ids.join(',')}`, 360], [`/runs/${ids[0]}/artifacts`, 360], [`/experiments/${experiment_id}/runs`, 768], [`/experiments/${experiment_id}/runs`, 2560]]) {
+		const it = await open(path, { width, height: 800 });
+		assert.ok(await it.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} at ${width} scrolls sideways`);
+		const tab = it.page.locator('.tabs [aria-current]');
+		if (await tab.count()) {
+			const box = await tab.boundingBox();
+			assert.ok(box.x >= 0 && box.x + box.width <= width, `${path}: the chosen tab is out of sight`);
+		}
+		await it.done();
+	}
+	await api('mlflow/experiments/delete', { experiment_id });
+});
+
 await test('keys: ? lists them, escape closes', async () => {
 	const it = await open('/experiments');
 	await it.page.keyboard.press('?');

@@ -4,11 +4,15 @@
 import type { JSX } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { aborted, explain } from '../api/client';
+import { experimentGet } from '../api/experiments';
 import type { Run } from '../api/types';
 import { loadRuns, RunTable } from '../charts/data';
 import type { ExploreProps } from '../charts/explore';
 import { useLive } from '../charts/panel';
+import { inSight } from '../components/bits';
 import { lazy } from '../components/lazy';
+import { useLoad } from '../components/load';
+import { plural } from '../format';
 import { selectionOf } from '../state/selection';
 import { href, path, query, setQuery } from '../state/url';
 import { Values } from './compare/values';
@@ -19,7 +23,7 @@ const Curves = lazy(() => import('./compare/curves'));
 const Artifacts = lazy(() => import('./compare/artifacts'));
 
 const TABS: [string, string][] = [
-	['params', 'Params'],
+	['params', 'Parameters'],
 	['metrics', 'Metrics'],
 	['curves', 'Curves'],
 	['artifacts', 'Artifacts'],
@@ -64,7 +68,12 @@ export default function Compare(): JSX.Element {
 		return () => abort.abort();
 	}, [ids, experiment, version]);
 
+	const names = useLoad(
+		(abort) => Promise.all(experiment.split(',').filter(Boolean).map((id) => experimentGet(id, abort))).then((all) => (all.length === 1 ? all[0]!.name : `${all.length} experiments`)),
+		[experiment],
+	);
 	const table = useMemo(() => runs && new RunTable(runs), [runs]);
+	document.title = `Compare ${runs ? plural(runs.length, 'run') : 'runs'} · tallyd`;
 	const asked = query.value.get('tab') ?? 'params';
 	const tab = TABS.some(([t]) => t === asked) ? asked : 'params';
 	const base = query.value.get('base') ?? '';
@@ -79,13 +88,8 @@ export default function Compare(): JSX.Element {
 		if ((t === 'curves') !== (tab === 'curves')) for (const name of ['x', 'y', 'z']) q.delete(name);
 		return href(`${path.value}?${q.toString().replace(/%2C/g, ',').replace(/%2F/g, '/')}`);
 	};
-	/* On a phone the tabs scroll sideways: the chosen one into sight. */
 	const tabs = useRef<HTMLElement>(null);
-	useEffect(() => {
-		const node = tabs.current,
-			on = node?.querySelector<HTMLElement>('[aria-current]');
-		if (node && on && node.scrollWidth > node.clientWidth) node.scrollLeft = on.offsetLeft - (node.clientWidth - on.offsetWidth) / 2;
-	}, [tab]);
+	useEffect(() => inSight(tabs.current), [tab]);
 	const counts: Record<string, number | undefined> = { params: table?.params.length, metrics: table?.metrics.length };
 
 	return (
@@ -94,13 +98,15 @@ export default function Compare(): JSX.Element {
 				<div class="grow">
 					{experiment && (
 						<nav class="crumbs" aria-label="Where this is">
-							<a href={href(`/experiments/${experiment}/runs`)}>Back to the experiment's runs</a>
+							<a href={href('/experiments')}>Experiments</a>
+							<span>/</span>
+							<a href={href(`/experiments/${experiment}/runs`)}>{names.data ?? 'The runs'}</a>
 						</nav>
 					)}
-					<h1>{runs ? `Compare ${runs.length} ${runs.length === 1 ? 'run' : 'runs'}` : 'Compare runs'}</h1>
+					<h1>{runs ? `Compare ${plural(runs.length, 'run')}` : 'Compare runs'}</h1>
 				</div>
 				{table && table.runs.length > 0 && (
-					<label class="line small">
+					<label class="line small cmp-base">
 						<span class="muted">Measure against</span>
 						<select class="field" value={baseline} onChange={(e) => setQuery({ base: e.currentTarget.value || null })}>
 							<option value="">no baseline</option>

@@ -20,12 +20,12 @@ export interface ValuesProps {
 
 /* What a run says of itself, above its params. */
 const FACTS: [string, (r: Run) => string][] = [
-	['Status', (r) => r.info.status],
-	['Started', (r) => when(num(r.info.start_time))],
+	['State', (r) => r.info.status[0] + r.info.status.slice(1).toLowerCase()],
+	['Started', (r) => when(num(r.info.start_time)).replace(/,| [A-Z].*/g, '')],
 	['Duration', (r) => duration(num(r.info.end_time) - num(r.info.start_time))],
 	['User', (r) => r.info.user_id || r.data.tags?.find((t) => t.key === 'mlflow.user')?.value || ''],
 	['Source', (r) => r.data.tags?.find((t) => t.key === 'mlflow.source.name')?.value ?? ''],
-	['Commit', (r) => (r.data.tags?.find((t) => t.key === 'mlflow.source.git.commit')?.value ?? '').slice(0, 10)],
+	['Version', (r) => (r.data.tags?.find((t) => t.key === 'mlflow.source.git.commit')?.value ?? '').slice(0, 10)],
 ];
 
 interface Row {
@@ -71,7 +71,7 @@ export function Values(props: ValuesProps): JSX.Element {
 				fact: false,
 				better,
 				differs: table.differs(full),
-				best: numbers.length > 1 ? numbers.reduce((a, c) => (better === 'less' ? Math.min(a, c) : Math.max(a, c))) : NaN,
+				best: better && numbers.length > 1 ? numbers.reduce((a, c) => (better === 'less' ? Math.min(a, c) : Math.max(a, c))) : NaN,
 				text: (i) => {
 					const v = table.at(full, i);
 					return v === undefined || v === null ? undefined : String(v);
