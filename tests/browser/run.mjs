@@ -498,6 +498,25 @@ await test('find: a run by its name', async () => {
 	await it.done();
 });
 
+await test('the server goes away: said, and the page goes on by itself', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0`, { expect: ['ERR_FAILED'] });
+	const { page } = it;
+	await page.route('**/tallyd/runs/table', (r) => r.abort());
+	await page.getByRole('button', { name: 'rmse', exact: true }).first().click();
+	await page.getByText('The server does not answer').waitFor();
+	await page.unroute('**/tallyd/runs/table');
+	await page.locator('.g-body .r-name a').first().waitFor({ timeout: 5000 });
+	assert.equal(await page.getByText('The server does not answer').count(), 0);
+	await it.done();
+	const late = await open('/settings', { expect: ['ERR_FAILED'] });
+	await late.page.route('**/mlflow/runs/get*', (r) => r.abort());
+	await late.page.goto(`${BASE}runs/${runs[0]}`);
+	await late.page.getByText('The server does not answer').waitFor();
+	await late.page.unroute('**/mlflow/runs/get*');
+	await late.page.getByRole('heading', { name: 'walk-0' }).waitFor({ timeout: 5000 });
+	await late.done();
+});
+
 await test('long names: a phone shows compare and the chosen tab without scrolling sideways', async () => {
 	const { experiment_id } = await api('mlflow/experiments/create', { name: `browser-test/long-${stamp}` });
 	const ids = [];

@@ -106,6 +106,13 @@ export function aborted(error: unknown): boolean {
 	return error instanceof DOMException && error.name === 'AbortError';
 }
 
+/* True for what goes by itself: no server, or a proxy that has none. Pages ask again after a while. */
+export function passing(error: unknown): boolean {
+	return error instanceof ApiError && (error.status === 0 || (error.status >= 502 && error.status <= 504));
+}
+
+export const AGAIN_MS = 2000;
+
 /* What to tell the reader. */
 export function explain(error: unknown): string {
 	return error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
 /* The runs of one filter and order, read in pages of rows and only the columns in sight; kept as the answers come. */
 import { signal } from '@preact/signals';
-import { aborted, aheadPost, get, post } from './client';
+import { aborted, AGAIN_MS, aheadPost, get, passing, post } from './client';
 import type { KeyValue, Run, RunRow, RunsTable } from './types';
 
 export interface Question {
@@ -79,6 +79,11 @@ export class RunSource {
 			this.timer = window.setTimeout(() => void this.fill(), SETTLE_MS);
 	}
 
+	/* Nobody asked for rows yet. */
+	get idle(): boolean {
+		return !this.abort;
+	}
+
 	stop(): void {
 		clearTimeout(this.timer);
 		this.abort?.abort();
@@ -96,8 +101,18 @@ export class RunSource {
 			return total;
 		} catch (problem) {
 			if (!aborted(problem))
-				this.error.value = problem;
+				this.failed(problem, () => void this.countFirst());
 			return undefined;
+		}
+	}
+
+	/* Rows that are here stay in sight while the server is away. */
+	private failed(problem: unknown, again: () => void): void {
+		if (!passing(problem) || this.pages.size === 0)
+			this.error.value = problem;
+		if (passing(problem)) {
+			clearTimeout(this.timer);
+			this.timer = window.setTimeout(again, AGAIN_MS);
 		}
 	}
 
@@ -137,7 +152,7 @@ export class RunSource {
 			}));
 		} catch (problem) {
 			if (!aborted(problem))
-				this.error.value = problem;
+				this.failed(problem, () => void this.fill());
 		}
 	}
 

@@ -1,6 +1,6 @@
 /* Loads something for a component: aborts what is overtaken, keeps the old answer while asking again. */
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { aborted } from '../api/client';
+import { aborted, AGAIN_MS, passing } from '../api/client';
 
 export interface Load<T> {
 	data: T | undefined;
@@ -31,6 +31,12 @@ export function useLoad<T>(load: (abort: AbortSignal) => Promise<T>, deps: reado
 		return () => abort.abort();
 	}, [key, turn]);
 	const reload = useCallback(() => setTurn((t) => t + 1), []);
+	useEffect(() => {
+		if (!passing(state.error))
+			return;
+		const timer = setTimeout(reload, AGAIN_MS);
+		return () => clearTimeout(timer);
+	}, [state.error]);
 	const current = state.key === key ? state : { loading: true, data: undefined, error: undefined };
 	return { data: current.data, error: current.error, loading: current.loading, reload };
 }
