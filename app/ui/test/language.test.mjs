@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { andAlso, hint, pieces, quoted, quotedValue, trouble } from '../src/components/query/language.ts';
+import { andAlso, hint, mended, pieces, quoted, quotedValue, trouble } from '../src/components/query/language.ts';
 
 test('texts that read well', () => {
 	for (const text of [
@@ -32,7 +32,7 @@ test('errors are named at their place', () => {
 	assert.deepEqual(at('metrics.a < 1 metrics.b < 2'), [14, 'Expected']);
 	assert.deepEqual(at('(metrics.a < 1'), [0, 'This']);
 	assert.deepEqual(at('metrics.a < 1)'), [13, 'This']);
-	assert.deepEqual(at('metrics.a.b < 1'), [9, 'A']);
+	assert.deepEqual(at("params.a b = 'x'"), [9, 'A']);
 	assert.deepEqual(at('metrics.a < 1 and'), [17, 'A']);
 });
 
@@ -66,6 +66,9 @@ test('names and values are quoted when they must be', () => {
 	assert.equal(quoted('rmse'), 'rmse');
 	assert.equal(quoted('val/loss'), '`val/loss`');
 	assert.equal(quotedValue("it's"), '"it\'s"');
+	assert.equal(mended("metrics.val/loss < 1 and params.a.b-c = 'd.e/f' and metrics.`x y` > 2"), "metrics.`val/loss` < 1 and params.`a.b-c` = 'd.e/f' and metrics.`x y` > 2");
+	assert.equal(trouble('metrics.a.b < 1'), null);
+	assert.equal(mended("run_name = 'a/b'"), "run_name = 'a/b'");
 	assert.equal(andAlso('a = 1 or b = 2', 'c = 3'), '(a = 1 or b = 2) and c = 3');
 	assert.equal(trouble(andAlso("params.x = 'a'", `metrics.${quoted('val/loss')} < 1`)), null);
 });

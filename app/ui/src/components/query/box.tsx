@@ -3,7 +3,7 @@ import './query.css';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get } from '../../api/client';
 import { Icon } from '../icon';
-import { ATTRIBUTES, hint, pieces, quoted, STATUSES, trouble, type Hint } from './language';
+import { ATTRIBUTES, hint, mended, pieces, quoted, STATUSES, trouble, type Hint } from './language';
 
 interface Suggestion {
 	text: string;
@@ -61,8 +61,11 @@ export function QueryBox({ value, experimentIds, error, onApply }: Props) {
 	const apply = () => {
 		setOpen(false);
 		setTouched(false);
-		if (!trouble(text))
-			onApply(text.trim());
+		if (trouble(text))
+			return;
+		const whole = mended(text.trim());
+		setText(whole);
+		onApply(whole);
 	};
 	const keys = (event: KeyboardEvent) => {
 		if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {

@@ -115,8 +115,10 @@ export function trouble(text: string): Trouble | null {
 		} else {
 			return fail(`Expected a name such as metrics.rmse, found ${head.text}`);
 		}
-		while (p[i]?.kind === 'dot')
-			return fail('A name with dots needs quotes: params."a.b"');
+		while (p[i] && p[i]!.start === p[i - 1]!.end && (p[i]!.kind === 'dot' || p[i]!.kind === 'key' || p[i]!.kind === 'number'))
+			i++;
+		if (p[i]?.kind === 'key')
+			return fail(`A name with spaces needs backticks: ${head.kind === 'entity' ? `${head.text}.` : ''}\`${text.slice(p[i - 1]!.start, p[i]!.end)}\``);
 		if (word('is')) {
 			i++;
 			if (word('not'))
@@ -214,6 +216,26 @@ function nameBefore(p: Piece[], i: number): { entity?: string; key?: string } {
 		return {};
 	const name = key.text.replace(/^["'`]|["'`]$/g, '');
 	return p[i - 2]?.kind === 'dot' ? { entity: ENTITIES[p[i - 3]?.text.toLowerCase() ?? ''], key: name } : { entity: 'attributes', key: name };
+}
+
+/* The text as the server reads it: a name such as metrics.val/loss or params.a.b gets its backticks. */
+export function mended(text: string): string {
+	const p = pieces(text);
+	let out = '';
+	let done = 0;
+	for (let i = 0; i + 2 < p.length; i++) {
+		if (p[i]!.kind !== 'entity' || p[i + 1]!.kind !== 'dot' || /^["'`]/.test(p[i + 2]!.text))
+			continue;
+		const first = p[i + 2]!;
+		let last = i + 2;
+		while (p[last + 1]?.start === p[last]!.end && /^(dot|key|number)$/.test(p[last + 1]!.kind))
+			last++;
+		const key = text.slice(first.start, p[last]!.end);
+		out += text.slice(done, first.start) + quoted(key);
+		done = p[last]!.end;
+		i = last;
+	}
+	return out + text.slice(done);
 }
 
 /* A key as it is written after the dot. */
