@@ -245,6 +245,18 @@ await test('table: sorting by a metric is in the link and in the rows', async ()
 	await it.done();
 });
 
+await test('table: sorted again before the first answer', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0`);
+	const { page } = it;
+	await page.route('**/tallyd/runs/table', async (r) => { await new Promise((go) => setTimeout(go, 300)); await r.continue().catch(() => undefined); });
+	const head = page.getByRole('button', { name: /^rmse/ }).first();
+	await head.click();
+	await head.click();
+	await page.locator('.g-body .r-name a', { hasText: 'walk-8' }).waitFor({ timeout: 4000 });
+	await page.unrouteAll({ behavior: 'ignoreErrors' });
+	await it.done();
+});
+
 await test('filter: completion, error place, result', async () => {
 	const it = await open(`/experiments/${own}/runs`);
 	const { page } = it;
@@ -262,6 +274,25 @@ await test('filter: completion, error place, result', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/q=metrics/);
 	await page.getByText('3 runs').waitFor();
+	await it.done();
+});
+
+await test('filter: a name with a slash gets its backticks, and back undoes it', async () => {
+	const it = await open(`/experiments/${own}/runs?charts=0`);
+	const { page } = it;
+	const box = page.getByRole('combobox', { name: 'Filter runs' });
+	await box.click();
+	await box.pressSequentially('metrics.val/loss < 0.06');
+	await page.keyboard.press('Enter');
+	await page.getByText('4 runs').waitFor();
+	assert.equal(await box.inputValue(), 'metrics.`val/loss` < 0.06');
+	await page.getByRole('button', { name: 'Duration', exact: true }).click();
+	await page.waitForURL(/sort=-duration/);
+	await page.goBack();
+	await page.waitForURL((url) => !url.search.includes('sort=') && url.search.includes('q='));
+	await page.goBack();
+	await page.getByText('9 runs').waitFor();
+	assert.equal(await box.inputValue(), '');
 	await it.done();
 });
 
@@ -498,6 +529,17 @@ await test('find: a run by its name', async () => {
 	await it.done();
 });
 
+await test('an experiment that is not there, and deleted runs: the way on is shown', async () => {
+	const it = await open('/experiments/999999/runs', { expect: ['404'] });
+	await it.page.getByRole('heading', { name: 'This experiment cannot be shown' }).waitFor();
+	assert.equal(await it.page.getByRole('combobox', { name: 'Filter runs' }).count(), 0);
+	await it.done();
+	const gone = await open(`/experiments/${own}/runs?life=deleted`);
+	await gone.page.getByRole('button', { name: 'Show active runs' }).first().click();
+	await gone.page.getByText('9 runs').waitFor();
+	await gone.done();
+});
+
 await test('the server goes away: said, and the page goes on by itself', async () => {
 	const it = await open(`/experiments/${own}/runs?charts=0`, { expect: ['ERR_FAILED'] });
 	const { page } = it;
@@ -515,6 +557,33 @@ await test('the server goes away: said, and the page goes on by itself', async (
 	await late.page.unroute('**/mlflow/runs/get*');
 	await late.page.getByRole('heading', { name: 'walk-0' }).waitFor({ timeout: 5000 });
 	await late.done();
+});
+
+await test('nested runs: shown under their parent and in the charts, on a phone too', async () => {
+	const { experiment_id } = await api('mlflow/experiments/create', { name: `browser-test/nested-${stamp}` });
+	const make = async (run_name, parent) => {
+		const { run } = await api('mlflow/runs/create', { experiment_id, run_name, start_time: Date.now(), tags: parent ? [{ key: 'mlflow.parentRunId', value: parent }] : [] });
+		if (parent)
+			for (const step of [0, 1, 2])
+				await api('mlflow/runs/log-metric', { run_id: run.info.run_id, key: 'loss', value: 1 / (step + 1), timestamp: Date.now(), step });
+		return run.info.run_id;
+	};
+	const parent = await make('sweep');
+	for (const name of ['child-a', 'child-b'])
+		await make(name, parent);
+	const it = await open(`/experiments/${experiment_id}/runs?charts=1`);
+	await it.page.getByText('1 top run, 2 nested').waitFor();
+	await it.page.locator('.g-body .r-name a', { hasText: 'child-a' }).waitFor();
+	await it.page.locator('.chart-card .chart-key', { hasText: 'child-b' }).first().waitFor();
+	await it.page.getByRole('button', { name: 'Children of sweep' }).click();
+	await it.page.locator('.g-body .r-name a', { hasText: 'child-a' }).waitFor({ state: 'detached' });
+	await it.done();
+	const phone = await open(`/experiments/${experiment_id}/runs`, { width: 360, height: 800 });
+	await phone.page.locator('.c-name', { hasText: 'child-a' }).waitFor();
+	await phone.page.getByRole('button', { name: 'Children of sweep' }).click();
+	await phone.page.locator('.c-name', { hasText: 'child-a' }).waitFor({ state: 'detached' });
+	await phone.done();
+	await api('mlflow/experiments/delete', { experiment_id });
 });
 
 await test('long names: a phone shows compare and the chosen tab without scrolling sideways', async () => {

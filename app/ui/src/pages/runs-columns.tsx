@@ -17,9 +17,9 @@ export interface Spec {
 }
 
 export const PLAIN: Spec[] = [
-	{ id: 'attributes.status', title: 'State', group: 'Run', width: 96, order: 'attributes.status' },
+	{ id: 'attributes.status', title: 'State', group: 'Run', width: 92, order: 'attributes.status' },
 	{ id: 'attributes.start_time', title: 'Started', group: 'Run', width: 92, order: 'attributes.start_time' },
-	{ id: 'duration', title: 'Duration', group: 'Run', width: 84, numeric: true, order: 'attributes.duration' },
+	{ id: 'duration', title: 'Duration', group: 'Run', width: 104, numeric: true, order: 'attributes.duration' },
 	{ id: 'user', title: 'User', group: 'Origin', width: 90, order: 'tags.`mlflow.user`' },
 	{ id: 'source', title: 'Source', group: 'Origin', width: 140, order: 'tags.`mlflow.source.name`' },
 	{ id: 'version', title: 'Version', group: 'Origin', width: 82, order: 'tags.`mlflow.source.git.commit`' },
@@ -33,7 +33,7 @@ const EXTRA: Spec[] = [
 	{ id: 'note', title: 'Description', group: 'Origin', width: 180 },
 ];
 export const ATTRIBUTE_COLUMNS: Spec[] = [...PLAIN, ...EXTRA];
-export const RUN_NAME: Spec = { id: 'attributes.run_name', title: 'Run', group: '', width: 190, order: 'attributes.run_name' };
+export const RUN_NAME: Spec = { id: 'attributes.run_name', title: 'Run', group: '', width: 174, order: 'attributes.run_name' };
 
 export function specOf(id: string): Spec {
 	const known = ATTRIBUTE_COLUMNS.find((s) => s.id === id) ?? (id === RUN_NAME.id ? RUN_NAME : undefined);

@@ -5,7 +5,7 @@
 import './runs.css';
 import { signal, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, get, post, root, send } from '../api/client';
+import { aborted, ApiError, get, passing, post, root, send } from '../api/client';
 import { experimentDelete, experimentGet, experimentRename } from '../api/experiments';
 import { onChange } from '../api/live';
 import { countRuns, fetchRows, keysOf, plainKeysOf, RunSource, type Question } from '../api/runs';
@@ -40,6 +40,10 @@ const DEFAULT_KEYS = 8;
 const DRAWN = 10;
 const MOST_SELECTED = 10_000;
 const CHILDREN = 1000;
+/* so many parents with so many children start open */
+const OPEN_PARENTS = 8;
+const OPEN_CHILDREN = 60;
+const FAMILIES_MS = 5000;
 /* columns looked at for differences, and columns read for rows that are shown apart from the pages */
 const COMPARED = 120;
 const EVERY = 20_000;
@@ -61,16 +65,18 @@ interface Line {
 }
 
 const NONE: Block[] = [];
+const NO_FOLDS: ReadonlyMap<string, boolean> = new Map();
+const NO_CHILDREN: ReadonlyMap<string, RunRow[]> = new Map();
 const STUCK: RunRow[] = [];
 
 export default function Runs({ parts }: PageProps) {
 	const ids = useMemo(() => (parts[0] ?? '').split(',').filter(Boolean), [parts[0]]);
 	const first = ids[0] ?? '0';
-	const q = param('q');
-	const sort = param('sort', NEWEST);
+	const q = param('q', '', true);
+	const sort = param('sort', NEWEST, true);
 	const cols = paramList('cols');
 	const pins = paramList('pin');
-	const group = paramList('group');
+	const group = paramList('group', true);
 	const diff = param('diff');
 	const base = param('base');
 	const tops = paramList('top');
@@ -94,7 +100,9 @@ export default function Runs({ parts }: PageProps) {
 	const families = useLoad((abort) => childCounts(ids, deleted, abort), [ids, deleted]);
 	const views = useLoad((abort) => get<{ views?: View[] }>('tallyd/views', { experiment_id: first }, abort).then((a) => (a.views ?? []).filter((v) => !v.name.startsWith('.'))), [first]);
 	const [about, setAbout] = useState(false);
-	const [unfolded, setUnfolded] = useState<ReadonlyMap<string, RunRow[]>>(new Map());
+	/* parents opened and closed by hand, and the children that are read */
+	const [folds, setFolds] = useState<ReadonlyMap<string, boolean>>(NO_FOLDS);
+	const [children, setChildren] = useState<ReadonlyMap<string, RunRow[]>>(NO_CHILDREN);
 	const [widths, setWidths] = useState<Record<string, number>>(() => JSON.parse(recall('tallyd.widths') ?? '{}') as Record<string, number>);
 	const [turn, setTurn] = useState(0);
 	const [sticky, setSticky] = useState<RunRow[]>(STUCK);
@@ -129,13 +137,15 @@ export default function Runs({ parts }: PageProps) {
 	}, [ids, q.value, sortId, down, deleted, hasFamilies]);
 	const source = useMemo(() => new RunSource(question), [question]);
 	useEffect(() => () => source.stop(), [source]);
-	/* without the table nobody else asks for the runs that the charts draw */
+	/* without the table nobody else asks for the runs that the charts draw; and the table asks when what is in sight changes, which it does
+	   not from one question to the next while neither is answered */
 	const tableless = onlyCharts || (narrow && charts) || group.value.length > 0;
+	const lastSeen = useRef<string[]>([]);
 	useEffect(() => {
-		if (tableless)
-			source.need(0, 30, []);
+		if (tableless || source.idle)
+			source.need(0, 30, tableless ? [] : lastSeen.current);
 	}, [source, tableless]);
-	useEffect(() => { active.value = 0; scrollTo.value = 0; setUnfolded(new Map()); }, [source]);
+	useEffect(() => { active.value = 0; scrollTo.value = 0; setFolds(NO_FOLDS); }, [source]);
 	useEffect(() => { selection.value = new Set(); }, [ids]);
 	void source.version.value;
 
@@ -180,6 +190,23 @@ export default function Runs({ parts }: PageProps) {
 			say(`At most ${PINNED} runs are pinned at once.`);
 		tops.value = next.slice(-PINNED);
 	};
+
+	/* a few children are shown at once: what a sweep logs is in them. Those that come while one looks on fold nothing up. */
+	const nested = [...(families.data?.values() ?? [])].reduce((n, c) => n + c, 0);
+	const small = useMemo(() => hasFamilies && families.data!.size <= OPEN_PARENTS && nested <= OPEN_CHILDREN, [ids, hasFamilies]);
+	const opened = hasFamilies ? [...families.data!.keys()].filter((id) => folds.get(id) ?? small).join() : '';
+	useEffect(() => {
+		if (!opened) {
+			setChildren(NO_CHILDREN);
+			return;
+		}
+		const abort = new AbortController();
+		Promise.all(opened.split(',').map(async (id) => [id, (await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, wantedColumns.split('\n').filter(Boolean), abort.signal)).runs ?? []] as const))
+			.then((all) => setChildren(new Map(all)), (problem) => { if (!aborted(problem) && !passing(problem)) complain(problem); });
+		return () => abort.abort();
+	}, [opened, question, wantedColumns, turn]);
+	const unfolded = useMemo(() => new Map([...children].filter(([id]) => opened.split(',').includes(id))), [children, opened]);
+	const unfold = (row: RunRow) => setFolds((old) => new Map(old).set(row.info.run_id, !(old.get(row.info.run_id) ?? small)));
 
 	/* unfolded parents put their children between the rows */
 	const blocks = useMemo(() => {
@@ -228,22 +255,9 @@ export default function Runs({ parts }: PageProps) {
 		show.value = next.length ? next.join(',') : 'none';
 	};
 
-	const unfold = async (row: RunRow) => {
-		const id = row.info.run_id;
-		const next = new Map(unfolded);
-		if (next.delete(id)) {
-			setUnfolded(next);
-			return;
-		}
-		try {
-			const answer = await fetchRows({ ...question, filter: `tags.\`mlflow.parentRunId\` = '${id}'` }, 0, CHILDREN, wantedColumns.split('\n').filter(Boolean));
-			setUnfolded(new Map(unfolded).set(id, answer.runs ?? []));
-		} catch (problem) {
-			complain(problem);
-		}
-	};
-
 	/* changes as they are committed */
+	const familiesAgain = useRef(() => undefined as void);
+	familiesAgain.current = () => { if (hasFamilies) families.reload(); };
 	const fresh = useRef(() => undefined as void);
 	fresh.current = () => {
 		void source.refresh(atTop.current);
@@ -253,9 +267,12 @@ export default function Runs({ parts }: PageProps) {
 	useEffect(() => {
 		countRunning(ids).then(setRunning, () => undefined);
 		const soon = throttle(() => fresh.current(), 1000);
+		const later = throttle(() => familiesAgain.current(), FAMILIES_MS);
 		return onChange((change) => {
-			if (change.resync || change.experiments?.some((e) => ids.includes(e)))
+			if (change.resync || change.experiments?.some((e) => ids.includes(e))) {
 				soon();
+				later();
+			}
 		});
 	}, [ids]);
 	/* a first run brings the first keys */
@@ -318,7 +335,7 @@ export default function Runs({ parts }: PageProps) {
 				const inside = latest.current.families?.get(row.info.run_id);
 				return (
 					<span class="r-name" style={{ paddingLeft: `${depth * 16}px` }}>
-						{inside && nest ? <button type="button" class="r-fold" aria-expanded={unfolded.has(row.info.run_id)} aria-label={`Children of ${row.info.run_name}`} onClick={() => void unfold(row)}><Icon name={unfolded.has(row.info.run_id) ? 'down' : 'right'} /></button> : null}
+						{inside && nest ? <button type="button" class="r-fold" aria-expanded={unfolded.has(row.info.run_id)} aria-label={`Children of ${row.info.run_name}`} onClick={() => unfold(row)}><Icon name={unfolded.has(row.info.run_id) ? 'down' : 'right'} /></button> : null}
 						{!nest && row.tags['mlflow.parentRunId'] ? <span class="muted" title={`Child of ${row.tags['mlflow.parentRunId']}`}>↳</span> : null}
 						<a href={href(`/runs/${row.info.run_id}`)} title={row.info.run_name ?? row.info.run_id}>{row.info.run_name || row.info.run_id}</a>
 						{inside && nest ? <span class="muted">{inside}</span> : null}
@@ -368,7 +385,7 @@ export default function Runs({ parts }: PageProps) {
 		case 'ArrowRight': case 'ArrowLeft':
 			if (row && hasFamilies && families.data?.has(row.info.run_id) && unfolded.has(row.info.run_id) === (event.key === 'ArrowLeft')) {
 				event.preventDefault();
-				void unfold(row);
+				unfold(row);
 			}
 			return;
 		case ' ':
@@ -440,8 +457,9 @@ export default function Runs({ parts }: PageProps) {
 		draw: (row: RunRow) => (
 			<>
 				<div class="c-one"><Check row={row} onCheck={chooseRow} /><Mark id={row.info.run_id} name={row.info.run_name ?? ''} on={drawn.has(row.info.run_id)} base={row.info.run_id === base.value} onToggle={toggleDrawn} /><a class="c-name" href={href(`/runs/${row.info.run_id}`)}>{row.info.run_name || row.info.run_id}</a>
+					{nest && families.data?.get(row.info.run_id) ? <button type="button" class="r-fold" aria-expanded={unfolded.has(row.info.run_id)} aria-label={`Children of ${row.info.run_name}`} onClick={() => unfold(row)}><Icon name={unfolded.has(row.info.run_id) ? 'down' : 'right'} />{families.data.get(row.info.run_id)}</button> : null}
 					{cardMetrics.map((id) => <span class="num" key={id}>{cellOf(row, id, undefined, now)}</span>)}</div>
-				<div class="c-two"><span class="clip">{cellOf(row, 'attributes.status', undefined, now)} · {cellOf(row, 'attributes.start_time', undefined, now)} · {lasting(row, now)}</span>{cardParam && <span>{split(cardParam)[1]} {row.params[split(cardParam)[1]]}</span>}</div>
+				<div class="c-two"><span class="clip">{cellOf(row, 'attributes.status', undefined, now)} · {cellOf(row, 'attributes.start_time', undefined, now)} · {lasting(row, now)}</span>{cardParam && row.params[split(cardParam)[1]] !== undefined && <span>{split(cardParam)[1]} {row.params[split(cardParam)[1]]}</span>}</div>
 			</>
 		),
 	} : undefined;
@@ -465,6 +483,8 @@ export default function Runs({ parts }: PageProps) {
 	const single = experiments.data?.length === 1 ? experiments.data[0] : undefined;
 	const empty = total === 0 && !q.value && !deleted;
 
+	if (experiments.error && !experiments.data)
+		return <div class="page"><Empty title={ids.length > 1 ? 'These experiments cannot be shown' : 'This experiment cannot be shown'}><Failure error={experiments.error} retry={experiments.reload} /><p><a href={href('/experiments')}>See all experiments</a></p></Empty></div>;
 	return (
 		<div class="r-page">
 			<div class="r-head">
@@ -472,8 +492,9 @@ export default function Runs({ parts }: PageProps) {
 					<div class="grow">
 						<h1>{nameParts.length > 1 && ids.length === 1 ? <><a class="r-where" href={href(`/experiments?q=${encodeURIComponent(nameParts.slice(0, -1).join('/'))}`)}>{nameParts.slice(0, -1).join(' / ')} / </a>{nameParts.at(-1)}</> : ids.length > 1 ? `${ids.length} experiments` : name || '…'}</h1>
 						<div class="sub">
-							<span>{total === undefined || !source.counted.value ? '' : plural(total, hasFamilies ? 'top run' : deleted ? 'deleted run' : 'run')}</span>
-							{running > 0 && <span class="live" data-state="live">{running} running, updating</span>}
+							<span>{total === undefined || !source.counted.value ? '' : `${plural(total, hasFamilies ? 'top run' : deleted ? 'deleted run' : 'run')}${hasFamilies ? `, ${count(nested)} nested` : ''}`}</span>
+							{running > 0 && !deleted && <span class="live" data-state="live">{running} running, updating</span>}
+							{deleted && <button type="button" class="btn small" onClick={() => setQuery({ life: null }, true)}>Show active runs</button>}
 							{single && <span class="copyline hide-narrow artifact-location"><span>Artifact Location</span><CopyLine text={single.artifact_location} label="artifact location" /></span>}
 							{ids.length > 1 && <span class="clip" title={name}>{name}</span>}
 						</div>
@@ -495,7 +516,7 @@ export default function Runs({ parts }: PageProps) {
 							<>
 								{single && <button type="button" onClick={() => { close(); setAbout(true); }}>Details, tags and description</button>}
 								<button type="button" onClick={() => { close(); void downloadCsv({ ...question, filter: q.value }, shownColumns, selection.value, name || 'runs'); }}><Icon name="download" />Download CSV{selection.value.size ? ` of ${selection.value.size} selected` : ''}</button>
-								<button type="button" onClick={() => { close(); setQuery({ life: deleted ? null : 'deleted' }); }}>{deleted ? 'Show active runs' : 'Show deleted runs'}</button>
+								<button type="button" onClick={() => { close(); setQuery({ life: deleted ? null : 'deleted' }, true); }}>{deleted ? 'Show active runs' : 'Show deleted runs'}</button>
 								{(families.data?.size ?? 0) > 0 && !q.value && <button type="button" onClick={() => { close(); setQuery({ nest: nest ? '0' : null }); }}>{nest ? 'Show child runs in one list' : 'Show child runs under their parents'}</button>}
 								{single && <><hr /><button type="button" onClick={() => { close(); ask({ title: 'Rename the experiment', fields: [{ name: 'name', label: 'Name', value: single.name, required: true }], action: 'Rename', run: async (x) => { await experimentRename(single.experiment_id, (x['name'] ?? '').trim()); experiments.reload(); } }); }}>Rename…</button>
 									<button type="button" class="danger" onClick={() => { close(); ask({ title: 'Delete the experiment', text: 'It moves to the deleted experiments with its runs and can be restored.', action: 'Delete', danger: true, run: async () => { await experimentDelete(single.experiment_id); say('Deleted'); go('/experiments'); } }); }}>Delete experiment…</button></>}
@@ -527,35 +548,35 @@ export default function Runs({ parts }: PageProps) {
 			<div class="r-body">
 				{!(narrow && charts) && !onlyCharts && (
 					<div class="r-table">
-						{experiments.error ? <div class="page"><Failure error={experiments.error} retry={experiments.reload} /></div>
-							: group.value.length > 0 ? <Groups question={{ ...question, filter: q.value }} by={group.value} metrics={metricKeys.slice(0, 12)} turn={turn} onOpen={(clause) => setQuery({ group: null, q: andAlso(q.value, clause) }, true)} />
-								: source.error.value && !filterError ? <div class="page"><Failure error={source.error.value} retry={() => { source.error.value = undefined; source.reset(); }} /></div>
-									: filterError && total === undefined ? <Empty title="The filter was not understood"><p>{filterError}</p><p><button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></p></Empty>
-									: empty ? <FirstRun name={name} />
-										: total === 0 ? <Empty title={deleted ? 'No deleted runs' : 'No run fits the filter'}><p>{q.value ? <>Nothing matches <code>{q.value}</code>. <button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></> : <button type="button" class="btn small" onClick={() => setQuery({ life: null })}>Show active runs</button>}</p></Empty>
-											: <>
-												{source.waiting.value > 0 && <button type="button" class="btn primary small r-new" onClick={() => { scrollTo.value = -1; scrollTo.value = 0; source.reset(); }}>{plural(source.waiting.value, 'new run')}</button>}
-												{narrow && (
-													<div class="c-top">
-														<Menu class="btn small quiet" label={<>Sorted by <b>{specOf(sortId).title}</b> {down ? '▼' : '▲'}</>}>
-															{(close) => ['attributes.start_time', RUN_NAME.id, ...shownColumns.filter((id) => specOf(id).order && id !== 'attributes.start_time').slice(0, SORTS)].map((id) => <button type="button" key={id} aria-current={id === sortId} onClick={() => { close(); toggleSort(id); }}>{specOf(id).title}{id === sortId ? (down ? ' ▼' : ' ▲') : ''}</button>)}
-														</Menu>
-														<span class="grow" />{cardMetrics.map((id) => <span class="num clip" key={id} title={split(id)[1]}>{split(id)[1]}</span>)}
-													</div>
-												)}
-												<Grid<RunRow> label={`Runs of ${name}`} columns={columns} count={lines} row={(i) => lineAt(i)?.row} rowKey={(r) => r.info.run_id} rowHeight={30} card={card}
-													rowClass={(r) => (selection.value.has(r.info.run_id) ? 'sel' : '')} selected={(r) => selection.value.has(r.info.run_id)} sticky={sticky} onMove={moveColumn}
-													active={active} scrollTo={scrollTo} sort={{ id: sortId, down }} onSort={toggleSort} onResize={onResize} onKey={onKey} onOpen={open} columnMenu={columnMenu}
-													onSeen={([a, b], seenColumns, top) => {
-														atTop.current = top;
-														seen.value = [a, b];
-														/* a card shows a few of the columns */
-														if (narrow)
-															seenColumns = [...cardMetrics, ...(cardParam ? [cardParam] : [])];
-														source.need(Math.max(0, a - extra), b, diff.value === '1' ? [...new Set([...asked(chosen).slice(0, COMPARED), ...asked(seenColumns)])] : asked(seenColumns));
-													}} />
-												{total === undefined && <Loading what="Loading runs" />}
-											</>}
+						{group.value.length > 0 ? <Groups question={{ ...question, filter: q.value }} by={group.value} metrics={metricKeys.slice(0, 12)} turn={turn} onOpen={(clause) => setQuery({ group: null, q: andAlso(q.value, clause) }, true)} />
+							: source.error.value && !filterError ? <div class="page"><Failure error={source.error.value} retry={() => { source.error.value = undefined; source.reset(); }} /></div>
+								: filterError && total === undefined ? <Empty title="The filter was not understood"><p>{filterError}</p><p><button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></p></Empty>
+								: empty ? <FirstRun name={name} />
+									: total === 0 ? <Empty title={deleted ? 'No deleted runs' : 'No run fits the filter'}><p>{q.value ? <>Nothing matches <code>{q.value}</code>. <button type="button" class="btn small" onClick={() => { q.value = ''; }}>Clear the filter</button></> : <button type="button" class="btn small" onClick={() => setQuery({ life: null })}>Show active runs</button>}</p></Empty>
+										: <>
+											{source.waiting.value > 0 && <button type="button" class="btn primary small r-new" onClick={() => { scrollTo.value = -1; scrollTo.value = 0; source.reset(); }}>{plural(source.waiting.value, 'new run')}</button>}
+											{narrow && (
+												<div class="c-top">
+													<Menu class="btn small quiet" label={<>Sorted by <b>{specOf(sortId).title}</b> {down ? '▼' : '▲'}</>}>
+														{(close) => ['attributes.start_time', RUN_NAME.id, ...shownColumns.filter((id) => specOf(id).order && id !== 'attributes.start_time').slice(0, SORTS)].map((id) => <button type="button" key={id} aria-current={id === sortId} onClick={() => { close(); toggleSort(id); }}>{specOf(id).title}{id === sortId ? (down ? ' ▼' : ' ▲') : ''}</button>)}
+													</Menu>
+													<span class="grow" />{cardMetrics.map((id) => <span class="num clip" key={id} title={split(id)[1]}>{split(id)[1]}</span>)}
+												</div>
+											)}
+											<Grid<RunRow> label={`Runs of ${name}`} columns={columns} count={lines} row={(i) => lineAt(i)?.row} rowKey={(r) => r.info.run_id} rowHeight={30} card={card}
+												rowClass={(r) => (selection.value.has(r.info.run_id) ? 'sel' : '')} selected={(r) => selection.value.has(r.info.run_id)} sticky={sticky} onMove={moveColumn}
+												active={active} scrollTo={scrollTo} sort={{ id: sortId, down }} onSort={toggleSort} onResize={onResize} onKey={onKey} onOpen={open} columnMenu={columnMenu}
+												onSeen={([a, b], seenColumns, top) => {
+													atTop.current = top;
+													seen.value = [a, b];
+													/* a card shows a few of the columns */
+													if (narrow)
+														seenColumns = [...cardMetrics, ...(cardParam ? [cardParam] : [])];
+													lastSeen.current = diff.value === '1' ? [...new Set([...asked(chosen).slice(0, COMPARED), ...asked(seenColumns)])] : asked(seenColumns);
+													source.need(Math.max(0, a - extra), b, lastSeen.current);
+												}} />
+											{total === undefined && <Loading what="Loading runs" />}
+										</>}
 					</div>
 				)}
 				{charts && !empty && (

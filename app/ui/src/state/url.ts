@@ -68,26 +68,26 @@ export function setQuery(changes: Record<string, string | null | undefined>, pus
 	here.value = read();
 }
 
-/* One part of the query as a value to read and write. The fallback is not written to the URL. */
-export function param(name: string, fallback = ''): { value: string } {
+/* One part of the query as a value to read and write. The fallback is not written to the URL. With push a change is a step to go back from. */
+export function param(name: string, fallback = '', push = false): { value: string } {
 	return {
 		get value() {
 			return query.value.get(name) ?? fallback;
 		},
 		set value(next: string) {
-			setQuery({ [name]: next === fallback ? null : next });
+			setQuery({ [name]: next === fallback ? null : next }, push);
 		},
 	};
 }
 
 /* A list in one part of the query, comma-separated; a comma or percent inside an entry is percent-encoded. */
-export function paramList(name: string): { value: string[] } {
+export function paramList(name: string, push = false): { value: string[] } {
 	return {
 		get value() {
 			return unpack(query.value.get(name) ?? '');
 		},
 		set value(next: string[]) {
-			setQuery({ [name]: pack(next) });
+			setQuery({ [name]: pack(next) }, push);
 		},
 	};
 }
