@@ -170,7 +170,7 @@ export default function Experiments() {
 						<a class="btn primary" href={href(`/experiments/${picked.map((e) => e.experiment_id).join(',')}/runs`)}>Open {picked.length > 1 ? 'together' : ''}</a>
 						<button type="button" class="btn danger" onClick={() => remove(picked)}>Delete…</button></>}
 					<button type="button" class="btn quiet" onClick={() => setChosen(new Set())}>Clear</button></div>
-				: <div class="x-foot"><span>{plural(all.length, deleted ? 'deleted experiment' : 'experiment')}</span><span>{counts.data ? plural(allRuns, 'run') : ''}</span><span class="grow" /><span class="hide-narrow"><kbd>/</kbd> search <kbd>?</kbd> all keys</span></div>}
+				: <div class="x-foot"><span>{plural(all.length, deleted ? 'deleted experiment' : 'experiment')}</span><span>{counts.data ? plural(allRuns, 'run') : ''}</span><span class="grow" /><span class="hints hide-narrow"><span><kbd>/</kbd> search</span><span><kbd>?</kbd> all keys</span></span></div>}
 			{about && <About id={about} onClose={() => { setAbout(null); list.reload(); }} />}
 		</div>
 	);
