@@ -142,7 +142,7 @@ async function makeRun(i, extra = {}) {
 const runs = [];
 for (let i = 0; i < 9; i++)
 	runs.push(await makeRun(i));
-await api('mlflow/runs/set-tag', { run_id: runs[0], key: 'mlflow.note.content', value: 'A **note** with `code`\n\n- one\n- two\n\n<script>alert(1)</script>' });
+await api('mlflow/runs/set-tag', { run_id: runs[0], key: 'mlflow.note.content', value: 'A **note** with `code`\n\n- one\n- [x] two\n\n<script>alert(1)</script>' });
 
 const { experiments = [] } = await api('tallyd/experiments?view_type=ACTIVE_ONLY');
 const biggest = experiments.find((e) => e.experiment_id === process.env.LARGE) ?? experiments.reduce((a, b) => ((b.run_count ?? 0) > (a.run_count ?? 0) ? b : a), experiments[0]);
@@ -414,6 +414,25 @@ await test('csv: one line a run, formulas harmless', async () => {
 	await it.done();
 });
 
+await test('experiments: keys move, fold and open', async () => {
+	const it = await open(`/experiments?q=walk-${stamp}`);
+	const { page } = it;
+	const focused = () => page.evaluate(() => document.activeElement.textContent);
+	await page.getByRole('treegrid').focus();
+	await page.keyboard.press('ArrowDown');
+	assert.match(await focused(), /^browser-test/);
+	await page.keyboard.press('ArrowLeft');
+	await page.getByRole('link', { name: `walk-${stamp}` }).waitFor({ state: 'detached' });
+	await page.keyboard.press('ArrowRight');
+	await page.getByRole('link', { name: `walk-${stamp}` }).waitFor();
+	await page.keyboard.press('j');
+	assert.equal(await focused(), `walk-${stamp}`);
+	await page.keyboard.press('Enter');
+	await page.waitForURL(new RegExp(`experiments/${own}/runs`));
+	await settled(page);
+	await it.done();
+});
+
 await test('experiment: create, rename, describe, delete, restore', async () => {
 	const it = await open('/experiments');
 	const { page } = it;
@@ -480,6 +499,7 @@ await test('note: markdown is read, html in it is text', async () => {
 	const it = await open(`/runs/${runs[0]}`);
 	await it.page.locator('.md strong', { hasText: 'note' }).waitFor();
 	assert.equal(await it.page.locator('.md script').count(), 0);
+	assert.equal(await it.page.locator('.md li:has(input:checked)').textContent(), 'two');
 	assert.ok(await it.page.getByText('<script>alert(1)</script>').count());
 	await it.done();
 });

@@ -192,7 +192,7 @@ test('curves understand NaN, infinities and what they do to a bucket', () => {
 		rangeOf([c], null, false, (k) => [k.min, k.max]),
 		{ lo: 1, hi: 3 },
 	);
-	assert.equal(sampling([c]), "1 of 10 points, with each bucket's least and greatest");
+	assert.equal(sampling([c]), '1 of 10 points, spikes in between kept');
 });
 
 test('smoothing starts at the first value and keeps gaps', () => {

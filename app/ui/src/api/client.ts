@@ -133,7 +133,7 @@ async function raw(url: string, init: RequestInit): Promise<Response> {
 	} catch (error) {
 		if (aborted(error))
 			throw error;
-		throw new ApiError('UNREACHABLE', 'The server does not answer. Check that tallyd runs and the network is up; the page tries again by itself.', 0);
+		throw new ApiError('UNREACHABLE', 'The server does not answer. Check that tallyd runs and the network is up.', 0);
 	} finally {
 		pending.value--;
 	}

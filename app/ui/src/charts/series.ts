@@ -120,7 +120,7 @@ export function sampling(curves: Curve[]): string {
 	if (curves.every((c) => c.exact)) return total === 1 ? 'its one point' : 'every point';
 	const drawn = curves.reduce((n, c) => n + c.x.length, 0);
 	const each = Math.max(2, Math.round(total / Math.max(1, drawn)));
-	return `1 of ${each} points, with each bucket's least and greatest`;
+	return `1 of ${each} points, spikes in between kept`;
 }
 
 const LESS =

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { lazy } from './lazy';
-import { explain } from '../api/client';
+import { explain, passing } from '../api/client';
 import { num, type KeyValue, type Num, type RunStatus } from '../api/types';
 import { ago, exact, short, when } from '../format';
 import { ask } from './dialog';
@@ -39,7 +39,7 @@ export function Value({ value }: { value: Num | undefined }) {
 }
 
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
-	return <div class="notice bad row" role="alert"><span class="grow">{explain(error)}</span>{retry && <button type="button" class="btn small" onClick={retry}>Try again</button>}</div>;
+	return <div class="notice bad row" role="alert"><span class="grow">{explain(error)}{passing(error) && ' The page asks again by itself.'}</span>{retry && <button type="button" class="btn small" onClick={retry}>Try again</button>}</div>;
 }
 
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {

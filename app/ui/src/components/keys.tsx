@@ -6,6 +6,7 @@ export const keysShown = signal(false);
 
 export const KEYS: [string, [string[], string][]][] = [
 	['Everywhere', [[['/'], 'to the filter'], [['Ctrl', 'K'], 'find experiments, models, runs'], [['?'], 'this list'], [['Esc'], 'close']]],
+	['Experiments', [[['↑', '↓'], 'move, also j and k'], [['←', '→'], 'fold and unfold'], [['Enter'], 'open']]],
 	['Runs table', [[['↑', '↓'], 'move, also j and k'], [['Space'], 'select'], [['Shift', '↓'], 'select on the way'], [['Enter'], 'open the run'], [['v'], 'show or hide in the charts'], [['b'], 'take as baseline'], [['p'], 'pin to the top'], [['a'], 'select all that match'], [['c'], 'compare the selected'], [['Home', 'End'], 'first, last'], [['Shift', '← →'], 'on a column\'s title: move it']]],
 	['Run', [[['1'], 'overview'], [['2'], 'metrics'], [['3'], 'system metrics'], [['4'], 'artifacts']]],
 ];

@@ -78,6 +78,7 @@ function one(token: Token, key: number, place?: Place): ComponentChildren {
 		return <a key={key} href={safe((token as Tokens.Image).href)} target="_blank" rel="noopener noreferrer">{(token as Tokens.Image).text || 'picture'}</a>;
 	}
 	case 'space':
+	case 'checkbox':
 		return null;
 	case 'text':
 		return (token as Tokens.Text).tokens ? many((token as Tokens.Text).tokens, place) : plain((token as Tokens.Text).text);

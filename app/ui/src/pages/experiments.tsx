@@ -219,10 +219,29 @@ function List({ lines, head, children }: { lines: Line[]; head: preact.Component
 			size.disconnect();
 		};
 	}, []);
+	/* from row to row as in the runs table; left and right fold and unfold */
+	const keys = (event: KeyboardEvent) => {
+		const on = document.activeElement as HTMLElement;
+		if (event.ctrlKey || event.metaKey || event.altKey || on.closest('.menu'))
+			return;
+		const by = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
+		const names = [...box.current!.querySelectorAll<HTMLElement>('.x-body .x-name > :is(a, button)')];
+		const at = names.indexOf(on.closest('.x-row')?.querySelector<HTMLElement>('.x-name > :is(a, button)') ?? on);
+		if (by) {
+			event.preventDefault();
+			const shown = names.findIndex((n) => n.getBoundingClientRect().top > box.current!.getBoundingClientRect().top + view.row);
+			const next = names[at < 0 ? shown : at + by];
+			next?.focus({ preventScroll: true });
+			next?.closest('.x-row')?.scrollIntoView({ block: 'nearest' });
+		} else if ((event.key === 'ArrowRight' || event.key === 'ArrowLeft') && names[at]?.getAttribute('aria-expanded') === String(event.key === 'ArrowLeft')) {
+			event.preventDefault();
+			names[at]!.click();
+		}
+	};
 	const first = Math.max(0, Math.floor(view.top / view.row) - 8);
 	const last = Math.min(lines.length, Math.ceil((view.top + view.height) / view.row) + 8);
 	return (
-		<div class="x-list" ref={box} role="treegrid" aria-label="Experiments" aria-rowcount={lines.length + 1} tabIndex={0}>
+		<div class="x-list" ref={box} role="treegrid" aria-label="Experiments" aria-rowcount={lines.length + 1} tabIndex={0} onKeyDown={keys}>
 			<div class="x-row x-top" role="row" aria-rowindex={1}>{head}</div>
 			<div class="x-body" role="rowgroup" style={{ height: `${lines.length * view.row}px` }}>
 				{lines.slice(first, last).map((line, i) => <div class="x-row" role="row" aria-level={line.depth + 1} aria-rowindex={first + i + 2} aria-expanded={line.experiment ? undefined : line.open} key={line.key} style={{ top: `${(first + i) * view.row}px` }}>{children(line)}</div>)}
