@@ -37,7 +37,7 @@ async function makeData(BASE) {
 				loss.push({ key: 'val/loss', value: step === 1000 && i === 0 ? 'NaN' : step === 1500 ? (i ? 50 : 2) : 1 + Math.exp(-step / 500), timestamp: start_time + step * 100, step });
 			for (let k = 0; k < STEPS; k += 1000)
 				await api(BASE, 'mlflow/runs/log-batch', { run_id, metrics: loss.slice(k, k + 1000), params: [], tags: [] });
-			await api(BASE, 'mlflow/runs/log-batch', { run_id, metrics: [0, 1000, 2000, 2999].map((step) => ({ key: 'val/acc', value: step / 3000, timestamp: start_time + step * 100, step })), params: [], tags: [] });
+			await api(BASE, 'mlflow/runs/log-batch', { run_id, metrics: [0, 1000, 2000, 2999].map((step) => ({ key: 'val/acc', value: step / 3000, timestamp: start_time + step * 100, step })).concat({ key: 'a few', value: i, timestamp: start_time, step: 0 }), params: [], tags: [] });
 		}
 		await api(BASE, 'mlflow/runs/update', { run_id, status: 'FINISHED', end_time: start_time + 300_000 });
 	}
@@ -80,6 +80,11 @@ export default async function charts(page, BASE, check) {
 	check(/on one line/.test((await contour()).text), 'points on one line are refused with a reason');
 	await open(`runs=${runs[0]},${runs[4]}&tab=contour&x=params.alpha&y=params.l1_ratio&z=metrics.bump`, '[data-contour="few"]');
 	check(/2 distinct points/.test((await contour()).text), 'two points are refused with a reason');
+
+	/* Without a choice: the first metric that every run has, not one that most lack. */
+	await open(`${all}&tab=scatter`, '.chart-canvas canvas');
+	await page.getByRole('heading', { name: /^bump by / }).waitFor();
+	await page.getByText('9 of 9 runs').waitFor();
 
 	/* What is drawn follows the theme. */
 	await open(`${all}&tab=scatter&x=params.alpha&y=metrics.plane`, '.chart-canvas canvas');

@@ -310,10 +310,26 @@ await test('groups: mean and spread, then open one', async () => {
 	await it.done();
 });
 
+await test('charts: those across runs take more runs than curves do', async () => {
+	const more = [];
+	for (let i = 30; i < 34; i++)
+		more.push(await makeRun(i));
+	const it = await open(`/experiments/${own}/runs?charts=1`);
+	await it.page.getByText('10 in the charts').waitFor();
+	await it.page.getByRole('button', { name: 'Scatter', exact: true }).click();
+	await it.page.getByText('13 in the charts').waitFor();
+	await it.page.getByText('13 of 13 runs').waitFor();
+	await it.done();
+	for (const run_id of more)
+		await api('mlflow/runs/delete', { run_id });
+});
+
 await test('columns: choose, hide, pin, find in the link', async () => {
 	const it = await open(`/experiments/${own}/runs`);
 	const { page } = it;
 	await page.getByRole('button', { name: /^Columns/ }).first().click();
+	await page.getByRole('searchbox', { name: 'Search columns' }).fill('no such key');
+	await page.getByText('No column has no such key in its name').waitFor();
 	await page.getByRole('searchbox', { name: 'Search columns' }).fill('val');
 	await page.getByRole('checkbox', { name: 'val/loss' }).click();
 	await page.waitForFunction(() => new URLSearchParams(location.search).has('cols'));

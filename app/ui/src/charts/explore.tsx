@@ -42,12 +42,18 @@ export function Explore(props: ExploreProps): JSX.Element {
 
 	/* Params that differ and are numbers come first: they are what a chart can show. */
 	const guess = useMemo(() => {
-		const params = table.params.map((k) => `params.${k}`);
+		/* What most runs have comes before what few have, or a chart starts with most of them left out. */
+		const lacking = (k: string) => table.runs.reduce((n, _, i) => n + Number(table.at(k, i) === undefined), 0);
+		const fullest = (keys: string[]) => {
+			const n = new Map(keys.map((k) => [k, lacking(k)]));
+			return keys.sort((a, b) => n.get(a)! - n.get(b)!);
+		};
+		const params = fullest(table.params.map((k) => `params.${k}`));
 		const varied = params.filter((k) => table.differs(k));
 		const numeric = varied.filter((k) => table.column(k).kind === 'number');
 		/* Metrics that differ between the runs, those of the machine last. */
 		const rank = (k: string) => (k.startsWith('metrics.system/') ? 2 : 0) + (table.column(k).distinct > 1 ? 0 : 1);
-		const metrics = table.metrics.map((k) => `metrics.${k}`).sort((a, b) => rank(a) - rank(b));
+		const metrics = fullest(table.metrics.map((k) => `metrics.${k}`)).sort((a, b) => rank(a) - rank(b));
 		return { params, varied, numeric, metrics };
 	}, [table]);
 	const pick = (name: string, fallback: string | undefined): string => {

@@ -47,6 +47,7 @@ export default function Chooser({ experimentIds, shown, onShow, onReset }: Props
 		}
 	};
 	const low = typed.toLowerCase();
+	const own = ATTRIBUTE_COLUMNS.filter((s) => s.title.toLowerCase().includes(low));
 	return (
 		<div class="chooser">
 			<div class="row"><input class="field grow" type="search" placeholder="Search all keys" aria-label="Search columns" value={text} onInput={(e) => setText(e.currentTarget.value)} /><button type="button" class="btn small" onClick={onReset}>Reset</button></div>
@@ -60,9 +61,10 @@ export default function Chooser({ experimentIds, shown, onShow, onReset }: Props
 					))}
 				</details>
 			)}
-			<section><h3>Run</h3>{ATTRIBUTE_COLUMNS.filter((s) => s.title.toLowerCase().includes(low)).map((s) => <label class="line" key={s.id}><input type="checkbox" checked={set.has(s.id)} onChange={(e) => put([s.id], e.currentTarget.checked)} /><span class="clip" title={s.title}>{s.title}</span></label>)}</section>
+			{own.length > 0 && <section><h3>Run</h3>{own.map((s) => <label class="line" key={s.id}><input type="checkbox" checked={set.has(s.id)} onChange={(e) => put([s.id], e.currentTarget.checked)} /><span class="clip" title={s.title}>{s.title}</span></label>)}</section>}
 			{KINDS.map(([kind, title]) => <Keys key={kind} experimentIds={experimentIds} kind={kind} title={title} typed={typed} set={set} onPut={put} onAll={() => void all(kind)}
 				onNone={() => onShow(shown.filter((id) => !id.startsWith(`${kind}.`) || (typed !== '' && !id.toLowerCase().includes(low))))} />)}
+			<p class="muted none">No column has <b class="wrap">{typed}</b> in its name.</p>
 		</div>
 	);
 }

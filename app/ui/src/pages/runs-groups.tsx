@@ -47,7 +47,7 @@ export default function Groups({ question, by, metrics, turn, onOpen }: Props) {
 						return (
 							<tr key={JSON.stringify(g.key)}>
 								<td><input type="checkbox" aria-label={`Select the runs of ${name}`} checked={on} onChange={(e) => select(g.run_ids, e.currentTarget.checked)} /></td>
-								{by.map((b) => <td key={b}>{g.key[b] ?? <span class="muted">none</span>}</td>)}
+								{by.map((b) => <td key={b} title={g.key[b] ?? undefined}>{g.key[b] ?? <span class="muted">none</span>}</td>)}
 								<td class="num">{count(g.count)}</td>
 								{metrics.map((m) => {
 									const s = g.metrics[m];

@@ -38,6 +38,8 @@ const Groups = lazy(() => import('./runs-groups'));
 
 const DEFAULT_KEYS = 8;
 const DRAWN = 10;
+/* charts across runs take more of them than curves do */
+const DRAWN_ACROSS = 100;
 const MOST_SELECTED = 10_000;
 const CHILDREN = 1000;
 /* so many parents with so many children start open */
@@ -80,7 +82,7 @@ export default function Runs({ parts }: PageProps) {
 	const diff = param('diff');
 	const base = param('base');
 	const tops = paramList('top');
-	const show = param('show', `top:${DRAWN}`);
+	const show = param('show', `top:${param('chart', 'curves').value === 'curves' ? DRAWN : DRAWN_ACROSS}`);
 	const splitAt = param('split', '36');
 	const deleted = param('life').value === 'deleted';
 	const nest = param('nest', q.value ? '0' : '1').value === '1' && !q.value;
