@@ -119,7 +119,7 @@ with by as materialized (
   )
 select (select json_object_agg(b.name, g.key[b.i] order by b.i) from by b) as key, g.count
      , (select json_agg(r.run_id order by o.i) from unnest(g.runs) with ordinality as o(run, i) join runs r on r.id = o.run) as run_ids
-     , s.metrics
+     , coalesce(s.metrics, '{}') as metrics
   from g
   left join s on s.key = g.key
  order by g.first;

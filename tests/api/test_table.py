@@ -120,7 +120,10 @@ def test_groups_take_the_mean_of_what_is_a_number(tallyd):
     for value in (1, 3, "NaN", "Infinity", "Infinity"):
         run = client.run(experiment)
         client.post("runs/log-batch", {"run_id": run, "metrics": [{"key": k, "value": v, "timestamp": 1, "step": 0} for k, v in (("loss", value), ("lost", "NaN"))], "params": [{"key": "all", "value": "x"}]})
-    (group,) = own(client, "runs/groups", {"experiment_ids": [experiment], "group_by": ["params.all"], "metrics": ["loss", "lost"]})["groups"]
+    client.run(experiment)
+    bare, = [g for g in own(client, "runs/groups", {"experiment_ids": [experiment], "group_by": ["params.all"], "metrics": ["loss"]})["groups"] if g["key"] == {"params.all": None}]
+    assert bare["count"] == 1 and bare["metrics"] == {}
+    (group,) = own(client, "runs/groups", {"experiment_ids": [experiment], "filter": "params.all = 'x'", "group_by": ["params.all"], "metrics": ["loss", "lost"]})["groups"]
     assert group["metrics"]["loss"] == {"mean": 2, "std": 1, "min": 1, "max": 1.7976931348623157e308, "count": 5, "finite": 2}
     assert group["metrics"]["lost"] == {"mean": None, "std": 0, "min": None, "max": None, "count": 5, "finite": 0}
 
