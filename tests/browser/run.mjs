@@ -81,6 +81,45 @@ async function open(path, { width = 1280, height = 800, theme = 'light', scale =
 }
 
 /* What a page waits for, apart from the event stream and its worker, which never end. */
+const underway = new WeakMap();
+
+function track(page) {
+	const open = new Set();
+	underway.set(page, { open, since: Date.now() });
+	const ended = (r) => { if (open.delete(r)) underway.get(page).since = Date.now(); };
+	page.on('request', (r) => { if (!/\/live$|live\.worker/.test(r.url())) open.add(r); });
+	page.on('requestfinished', ended);
+	page.on('requestfailed', ended);
+}
+
+/* The page shows something, loads nothing, and has been quiet for a moment. */
+async function settled(page) {
+	const until = Date.now() + PATIENCE_MS;
+	for (;;) {
+		const { open, since } = underway.get(page);
+		const shown = await page.evaluate(() => !!document.querySelector('main')?.textContent && !document.querySelector('.loading, .busy')).catch(() => false);
+		if (shown && open.size === 0 && Date.now() - since > QUIET_MS)
+			return;
+		if (Date.now() > until)
+			throw new Error(`not settled after ${PATIENCE_MS} ms: ${shown ? '' : 'nothing shown, '}${[...open].map((r) => r.url()).join(' ')}`);
+		await new Promise((go) => setTimeout(go, 50));
+	}
+}
+
+async function api(path, body, method = body === undefined ? 'GET' : 'POST') {
+	const answer = await fetch(`${BASE}ajax-api/2.0/${path}`, body === undefined ? {} : { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+	const text = await answer.text();
+	assert.ok(answer.ok, `${path}: ${answer.status} ${text.slice(0, 300)}`);
+	return text ? JSON.parse(text) : {};
+}
+
+async function accessible(page, where) {
+	await page.evaluate(axe);
+	const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+	const serious = found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical' || v.id === 'heading-order');
+	assert.deepEqual(serious.map((v) => `${where} ${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} (${(n.any[0] ?? n.all[0] ?? n.none[0])?.message ?? ''})`).join('; ')}`), []);
+}
+
 /* ---- what there is to look at ---- */
 
 const stamp = Date.now();

@@ -143,7 +143,7 @@ export function ChartCard(props: CardProps): JSX.Element {
 	return (
 		<section class="chart-card" aria-label={props.title} aria-busy={props.busy ? 'true' : undefined}>
 			<header>
-				<h3 title={props.title}>{props.title}</h3>
+				<h2 title={props.title}>{props.title}</h2>
 				<div class="chart-controls">{props.controls}</div>
 				{(props.draw || props.csv) && (
 					<Menu word="Export" label={`Export ${props.title}`}>
