@@ -97,6 +97,7 @@ export default async function scale({ test, open, settled, BASE }) {
 		const it = await open(`/experiments/${LARGE}/runs?charts=0`);
 		const { page } = it;
 		const asked = watch(page);
+		await page.waitForFunction(() => document.querySelector('.g-body .g-row')?.querySelectorAll('.g-cell.num').length > 4);
 		const before = await nodes(page);
 		await page.getByRole('button', { name: /^Columns/ }).first().click();
 		await page.locator('.chooser .key-line').first().waitFor();
@@ -107,7 +108,8 @@ export default async function scale({ test, open, settled, BASE }) {
 			await settled(page);
 		}
 		assert.ok(await page.locator('.chooser .key-line').count() <= 40, 'lines drawn');
-		assert.ok(await nodes(page) - before < 400, 'elements of the picker');
+		const grown = await nodes(page) - before;
+		assert.ok(grown < 400, `${grown} elements of the picker`);
 		const keys = (await asked()).filter((r) => r.url.includes('/keys'));
 		assert.ok(keys.every((r) => r.bytes < 10_000), 'each part of the list is small');
 		await page.getByRole('searchbox', { name: 'Search columns' }).fill(`layer/${KEYS - 1}/`);
