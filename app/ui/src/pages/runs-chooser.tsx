@@ -3,7 +3,7 @@
  * are read as they are scrolled and only what is in sight is drawn.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { aborted } from '../api/client';
+import { aborted, explain } from '../api/client';
 import { keysOf } from '../api/runs';
 import { Failure } from '../components/bits';
 import { complain } from '../components/toast';
@@ -114,7 +114,7 @@ function Keys({ experimentIds, kind, title, typed, set, onPut, onAll, onNone }: 
 			read(list.keys.at(-1) ?? '', list.keys);
 	}, [last, list]);
 	if (error)
-		return <Failure error={error} retry={() => read('', [])} />;
+		return <Failure error={new Error(explain(error))} retry={() => read('', [])} />;
 	if (!list || list.total === 0 || keys.length === 0)
 		return null;
 	return (
