@@ -1,0 +1,42 @@
+"""Requests that ask for far too much: answered soon, and nobody else waits for them."""
+
+import re
+import time
+
+import harness
+import pytest
+
+SOON = 10  # seconds; each of these took minutes, or gigabytes
+
+
+def soon(server, path, body, status, message):
+    start = time.monotonic()
+    got = harness.request("POST", f"{server.url}/api/2.0/{path}", body, timeout=60)
+    took = time.monotonic() - start
+    assert got.status == status and re.search(message, got.json()["message"]), (got.status, got.body[:300])
+    assert took < SOON, took
+
+
+def pairs(n):
+    return [{"key": f"k{i}", "value": ""} for i in [*range(n), 0]]
+
+
+def test_a_hundred_thousand_tags_with_one_given_twice(tallyd):
+    soon(tallyd, "mlflow/runs/create", {"experiment_id": "0", "tags": pairs(160_000)}, 400, "The tag 'k0' was given twice")
+
+
+def test_a_hundred_thousand_params_of_a_logged_model_with_one_given_twice(tallyd):
+    soon(tallyd, "mlflow/logged-models", {"experiment_id": "0", "params": pairs(160_000)}, 400, "The param 'k0' was given twice")
+
+
+def test_a_document_of_too_many_values_is_refused(tallyd):
+    soon(tallyd, "mlflow/runs/search", {"experiment_ids": ["0"] * 500_000}, 400, "more than 500000 values")
+
+
+def test_too_many_datasets_are_not_searched_for(tallyd):
+    soon(tallyd, "mlflow/logged-models/search", {"experiment_ids": ["0"], "datasets": [{"dataset_name": "a"}] * 100_000}, 400, "At most 100 datasets")
+
+
+@pytest.mark.parametrize("more", [{"group_by": ["params.a"] * 101}, {"group_by": ["params.a"], "metrics": ["a"] * 1001}])
+def test_runs_are_not_grouped_by_everything(tallyd, more):
+    soon(tallyd, "tallyd/runs/groups", {"experiment_ids": ["0"], **more}, 400, "at most 100 names")
