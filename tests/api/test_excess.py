@@ -40,3 +40,28 @@ def test_too_many_datasets_are_not_searched_for(tallyd):
 @pytest.mark.parametrize("more", [{"group_by": ["params.a"] * 101}, {"group_by": ["params.a"], "metrics": ["a"] * 1001}])
 def test_runs_are_not_grouped_by_everything(tallyd, more):
     soon(tallyd, "tallyd/runs/groups", {"experiment_ids": ["0"], **more}, 400, "at most 100 names")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"^(a+)(a+)(a+)\3\2\1[0-9]$", "Back-references"),
+        (r"(?b)\(a*\)\1", "Back-references"),
+        (r"(?=.*(?=.*(?=.*b)))", "Lookaround"),
+        (r"(?!a)", "Lookaround"),
+        (r"(?<=a)b", "Lookaround"),
+    ],
+)
+def test_a_regular_expression_that_may_take_years_is_refused(client, tallyd, pattern, message):
+    """Two of them kept all other readers of a worker waiting until the statement's timeout."""
+    run = client.run(client.experiment())
+    client.batch(run, params=[("p", "a" * 5999 + "1")])
+    soon(tallyd, "mlflow/runs/search", {"experiment_ids": [client.get(f"runs/get?run_id={run}")["run"]["info"]["experiment_id"]], "filter": f"params.p RLIKE '{pattern}'"}, 400, message)
+
+
+@pytest.mark.parametrize(("pattern", "found"), [(r"^a\\1$", True), (r"a(?:\\)1", True), (r"^a\\\\1$", False), (r"\d$", True)])
+def test_other_regular_expressions_find_what_they_say(client, pattern, found):
+    experiment = client.experiment()
+    client.batch(client.run(experiment), params=[("p", "a\\1")])
+    got = client.post("runs/search", {"experiment_ids": [experiment], "filter": f"params.p RLIKE '{pattern}'"})
+    assert bool(got.get("runs")) == found
