@@ -1,10 +1,12 @@
 """Requests that ask for far too much: answered soon, and nobody else waits for them."""
 
+import json
 import re
 import time
 
 import harness
 import pytest
+import rest
 
 SOON = 10  # seconds; each of these took minutes, or gigabytes
 
@@ -65,3 +67,22 @@ def test_other_regular_expressions_find_what_they_say(client, pattern, found):
     client.batch(client.run(experiment), params=[("p", "a\\1")])
     got = client.post("runs/search", {"experiment_ids": [experiment], "filter": f"params.p RLIKE '{pattern}'"})
     assert bool(got.get("runs")) == found
+
+
+def test_more_names_than_a_worker_remembers(start_tallyd, database):
+    """The memory of names was emptied in the middle of an answer, which then had holes where names should stand."""
+    server = start_tallyd("--workers", "1", database=database)
+    client = rest.Rest(server)
+    experiment = client.experiment()
+    tags = {}
+    for name in ("a", "b"):
+        run = client.run(experiment, tags=[{"key": f"{name}{i}", "value": "x"} for i in range(120_000)])
+        tags[run] = 120_000 + 1
+    server.close()
+    server = start_tallyd("--workers", "1", database=database)
+    client = rest.Rest(server)
+    client.get(f"runs/get?run_id={run}")
+    answer = server.api("POST", "runs/search", {"experiment_ids": [experiment]}, timeout=60)
+    assert answer.status == 200
+    runs = json.loads(answer.body)["runs"]
+    assert {r["info"]["run_id"]: len({t["key"] for t in r["data"]["tags"]}) for r in runs} == tags
