@@ -292,6 +292,7 @@ limit_from_environment(struct http_limits *limits)
 		{ "TALLYD_HTTP_BODY_RATE", offsetof(struct http_limits, body_rate) },
 		{ "TALLYD_HTTP_IDLE_MS", offsetof(struct http_limits, idle_ms) },
 		{ "TALLYD_HTTP_LINGER_MS", offsetof(struct http_limits, linger_ms) },
+		{ "TALLYD_HTTP_HELD_BYTES", offsetof(struct http_limits, held_bytes) },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

@@ -86,3 +86,29 @@ def test_more_names_than_a_worker_remembers(start_tallyd, database):
     assert answer.status == 200
     runs = json.loads(answer.body)["runs"]
     assert {r["info"]["run_id"]: len({t["key"] for t in r["data"]["tags"]}) for r in runs} == tags
+
+
+def test_many_large_bodies_at_once_do_not_take_all_memory(start_tallyd, database):
+    """A client that sends all but the last bytes of many requests, each within its limit."""
+    server = start_tallyd("--workers", "1", "--body-limit", "1M", database=database, env={"TALLYD_HTTP_HELD_BYTES": str(8 << 20)})
+    head = b"POST /api/2.0/mlflow/runs/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    small, large = b'{"experiment_ids":["0"],"x":"' + b"x" * 1000, b'{"x":"' + b"x" * 900_000
+    held = []
+    for _ in range(20):
+        s = rest.connect(server)
+        s.sendall(head % (len(large) + 2) + large)
+        held.append(s)
+    refused = []
+    for s in held:
+        s.settimeout(0.2)
+        try:
+            refused.append(s.recv(65536))
+        except TimeoutError:
+            pass
+    assert 10 <= len(refused) <= 12, len(refused)
+    assert all(r.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in r and b"TEMPORARILY_UNAVAILABLE" in r for r in refused), refused[0]
+    # Small ones go on, and large ones when there is room again.
+    assert rest.send_and_read(server, head % (len(small) + 2) + small + b'"}')[0] == 200
+    for s in held:
+        s.close()
+    assert harness.await_true(lambda: rest.send_and_read(server, head % (len(large) + 2) + large + b'"}')[0] == 200)
