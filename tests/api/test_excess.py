@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import time
 
 import harness
@@ -112,3 +113,8 @@ def test_many_large_bodies_at_once_do_not_take_all_memory(start_tallyd, database
     for s in held:
         s.close()
     assert harness.await_true(lambda: rest.send_and_read(server, head % (len(large) + 2) + large + b'"}')[0] == 200)
+
+
+def test_too_few_files_are_said_at_the_start(database, tmp_path):
+    done = subprocess.run(["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *harness.binary(), "serve", "--port", str(harness.free_port()), "--data-dir", str(tmp_path), "--database", database], capture_output=True, timeout=60, text=True)
+    assert done.returncode == 1 and "the limit of open files is 64, at least 128 are needed" in done.stderr, done.stderr
