@@ -31,6 +31,8 @@
 
 #define DRAIN_MS 25000
 #define CONNECTIONS_MOST 16384
+#define FILES_LEAST 128      /* below, a worker has no descriptors left for clients beside the database's and its own */
+#define FILES_KEPT 64        /* of the hard limit, not used */
 #define FILES_BESIDE 1280    /* descriptors of a worker that are no client's: most of them the bucket's */
 #define CRASHES_MOST 20      /* starts of workers within CRASH_WINDOW_MS, beyond which the server gives up */
 #define CRASH_WINDOW_MS 10000
@@ -188,7 +190,7 @@ kore_parent_configure(int argc, char **argv)
 	    "worker_set_affinity 0\n"
 	    "worker_accept_threshold 64\n"
 	    "%s",
-	    pid_path(), config->workers, files_most() - 64, runas);
+	    pid_path(), config->workers, files_most() - FILES_KEPT, runas);
 	PRECOND(n > 0 && (size_t)n < sizeof(asset_builtin_kore_conf));
 	asset_len_builtin_kore_conf = (u_int32_t)n;
 }
@@ -199,6 +201,10 @@ server_run(int argc, char **argv)
 	struct sigaction wake = { .sa_handler = on_signal };
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (files_most() < FILES_LEAST) {
+		fprintf(stderr, "tallyd: the limit of open files is %u, at least %d are needed: ulimit -Hn, or LimitNOFILE= of a systemd unit\n", files_most(), FILES_LEAST);
+		return 1;
+	}
 	if (!net_listen(config->host, config->port, (size_t)config->workers))
 		return 1;
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -292,6 +298,7 @@ limit_from_environment(struct http_limits *limits)
 		{ "TALLYD_HTTP_BODY_RATE", offsetof(struct http_limits, body_rate) },
 		{ "TALLYD_HTTP_IDLE_MS", offsetof(struct http_limits, idle_ms) },
 		{ "TALLYD_HTTP_LINGER_MS", offsetof(struct http_limits, linger_ms) },
+		{ "TALLYD_HTTP_HELD_BYTES", offsetof(struct http_limits, held_bytes) },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

@@ -8,6 +8,8 @@
 #define ROWS_MOST 1000
 #define COLUMNS_MOST 2000
 #define GROUP_RUNS_MOST 20000
+#define GROUP_KEYS_MOST 100
+#define GROUP_METRICS_MOST 1000
 
 static const struct word views[] = { { "ACTIVE_ONLY", 1 }, { "DELETED_ONLY", 2 }, { "ALL", 3 }, { NULL, 0 } };
 static const struct word kinds[] = { { "metrics", 0 }, { "params", 1 }, { "tags", 2 }, { NULL, 0 } };
@@ -280,6 +282,8 @@ groups(struct call *call)
 {
 	struct search_request request = { .kind = SEARCH_RUNS, .view = (enum search_view)call_int(call, "run_view_type"), .limit = GROUP_RUNS_MOST };
 
+	if (call_value(call, "group_by")->count > GROUP_KEYS_MOST || call_value(call, "metrics")->count > GROUP_METRICS_MOST)
+		return call_fail(call, INVALID_PARAMETER_VALUE, "Runs are grouped by at most %d names and summed up for at most %d metrics.", GROUP_KEYS_MOST, GROUP_METRICS_MOST);
 	if (!experiment_ids_parse(call, call_value(call, "experiment_ids"), &request))
 		return FAILED;
 	return page_find(call, &request, groups_found);

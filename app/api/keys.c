@@ -13,49 +13,89 @@ struct key {
 	struct text name; /* inside json, without quotes when it needs no escape; else a copy */
 	struct text json;
 	int32_t number;
-	struct key *next;
+	struct key *next_name, *next_number;
 };
 
-static struct key **by_name;   /* hash */
-static struct key **by_number; /* index = number */
-static size_t name_slots;
-static size_t number_slots;
+/* Chains by the hash of the name and by the number; as many of each. */
+static struct key **by_name, **by_number;
+static size_t slot_count;
 static size_t key_count;
 
-static void
-cache_clear(void)
+static size_t
+name_slot(struct text name)
 {
-	size_t i;
+	return text_hash(name) & (slot_count - 1);
+}
 
-	for (i = 0; i < number_slots; i++) {
-		if (by_number[i] == NULL)
-			continue;
-		free(by_number[i]);
-		by_number[i] = NULL;
-	}
-	memset(by_name, 0, name_slots * sizeof(struct key *));
-	key_count = 0;
+static size_t
+number_slot(int32_t number)
+{
+	return (size_t)number & (slot_count - 1);
 }
 
 static void
-name_slots_grow(void)
+link_key(struct key *k)
 {
-	size_t slots = name_slots == 0 ? 1024 : name_slots * 4;
-	struct key **table = calloc(slots, sizeof(struct key *));
+	k->next_name = by_name[name_slot(k->name)];
+	by_name[name_slot(k->name)] = k;
+	k->next_number = by_number[number_slot(k->number)];
+	by_number[number_slot(k->number)] = k;
+}
+
+/* Only where a request begins to ask for names: within one, what was known a moment ago must stay known. */
+static void
+cache_trim(void)
+{
 	size_t i;
 
-	PRECOND(table != NULL);
-	for (i = 0; i < number_slots; i++) {
-		struct key *k = by_number[i];
+	if (key_count < KEYS_MOST)
+		return;
+	for (i = 0; i < slot_count; i++) {
+		struct key *k, *next;
 
-		if (k == NULL)
-			continue;
-		k->next = table[text_hash(k->name) & (slots - 1)];
-		table[text_hash(k->name) & (slots - 1)] = k;
+		for (k = by_number[i]; k != NULL; k = next) {
+			next = k->next_number;
+			free(k);
+		}
 	}
 	free(by_name);
-	by_name = table;
-	name_slots = slots;
+	free(by_number);
+	by_name = by_number = NULL;
+	slot_count = key_count = 0;
+}
+
+static void
+slots_grow(void)
+{
+	struct key **names = by_name, **numbers = by_number;
+	size_t i, before = slot_count;
+
+	slot_count = before == 0 ? 1024 : before * 4;
+	by_name = calloc(slot_count, sizeof(struct key *));
+	by_number = calloc(slot_count, sizeof(struct key *));
+	PRECOND(by_name != NULL && by_number != NULL);
+	for (i = 0; i < before; i++) {
+		struct key *k, *next;
+
+		for (k = numbers[i]; k != NULL; k = next) {
+			next = k->next_number;
+			link_key(k);
+		}
+	}
+	free(names);
+	free(numbers);
+}
+
+static const struct key *
+key_find(int32_t number)
+{
+	const struct key *k;
+
+	if (slot_count == 0)
+		return NULL;
+	for (k = by_number[number_slot(number)]; k != NULL && k->number != number; k = k->next_number)
+		;
+	return k;
 }
 
 static void
@@ -64,25 +104,12 @@ key_learn(int32_t number, struct text name)
 	struct buf json = { 0 };
 	struct key *k;
 	char *bytes;
-	size_t slot;
 
 	PRECOND(number > 0);
-	if (key_count >= KEYS_MOST || number > 50000000)
-		cache_clear();
-	if (number_slots <= (size_t)number) {
-		size_t slots = number_slots == 0 ? 1024 : number_slots;
-
-		while (slots <= (size_t)number)
-			slots *= 2;
-		by_number = realloc(by_number, slots * sizeof(struct key *));
-		PRECOND(by_number != NULL);
-		memset(by_number + number_slots, 0, (slots - number_slots) * sizeof(struct key *));
-		number_slots = slots;
-	}
-	if (by_number[number] != NULL)
+	if (key_find(number) != NULL)
 		return;
-	if (key_count >= name_slots / 2)
-		name_slots_grow();
+	if (key_count >= slot_count / 2)
+		slots_grow();
 	buf_json(&json, name);
 	k = malloc(sizeof(*k) + name.n + json.n);
 	PRECOND(k != NULL);
@@ -93,10 +120,7 @@ key_learn(int32_t number, struct text name)
 	k->json = (struct text){ bytes + name.n, json.n };
 	k->number = number;
 	buf_free(&json);
-	slot = text_hash(name) & (name_slots - 1);
-	k->next = by_name[slot];
-	by_name[slot] = k;
-	by_number[number] = k;
+	link_key(k);
 	key_count++;
 }
 
@@ -105,9 +129,9 @@ key_number(struct text name, int32_t *out)
 {
 	struct key *k;
 
-	if (name_slots == 0)
+	if (slot_count == 0)
 		return false;
-	for (k = by_name[text_hash(name) & (name_slots - 1)]; k != NULL; k = k->next) {
+	for (k = by_name[name_slot(name)]; k != NULL; k = k->next_name) {
 		if (text_eq(k->name, name)) {
 			*out = k->number;
 			return true;
@@ -119,9 +143,9 @@ key_number(struct text name, int32_t *out)
 struct text
 key_json(int32_t number)
 {
-	if (number <= 0 || (size_t)number >= number_slots || by_number[number] == NULL)
-		return TEXT_NONE;
-	return by_number[number]->json;
+	const struct key *k = key_find(number);
+
+	return k != NULL ? k->json : TEXT_NONE;
 }
 
 void
@@ -183,6 +207,7 @@ keys_resolve(struct call *call, const struct text *names, size_t n, enum next (*
 {
 	struct resolve *r = ARENA_NEW(call->arena, struct resolve);
 
+	cache_trim();
 	r->names = names;
 	r->n = n;
 	r->then = then;
@@ -193,24 +218,11 @@ keys_resolve(struct call *call, const struct text *names, size_t n, enum next (*
 
 struct known {
 	PGresult *kept;
+	int tries;
 	struct db_param param;
 	enum next (*then)(struct call *, PGresult *);
 	void *before;
 };
-
-static enum next
-known(struct call *call, PGresult *result)
-{
-	struct known *k = call->state;
-	enum next next;
-
-	call->state = k->before;
-	db_p_array_free(&k->param);
-	keys_learn(result);
-	next = k->then(call, k->kept);
-	PQclear(k->kept);
-	return next;
-}
 
 size_t
 keys_packed(struct text column)
@@ -239,24 +251,62 @@ unknown_add(struct buf *unknown, struct text column)
 	}
 }
 
-enum next
-keys_known(struct call *call, PGresult *result, enum next (*then)(struct call *, PGresult *))
+static struct buf
+unknown_of(const PGresult *result)
 {
 	struct buf unknown = { 0 };
-	struct known *k;
 	int column = PQfnumber(result, "keys");
 
 	for (int row = 0; row < PQntuples(result); row++)
 		unknown_add(&unknown, db_text(result, row, column));
+	return unknown;
+}
+
+static enum next known(struct call *, PGresult *);
+
+static enum next
+known_ask(struct call *call, struct known *k, struct buf *unknown)
+{
+	k->param = db_p_int4s((const int32_t *)(const void *)unknown->s, unknown->n / sizeof(int32_t));
+	buf_free(unknown);
+	k->before = call->state;
+	call->state = k;
+	return call_read(call, SQL_keys_by_id, &k->param, 1, known);
+}
+
+static enum next
+known(struct call *call, PGresult *result)
+{
+	struct known *k = call->state;
+	struct buf unknown;
+	enum next next;
+
+	call->state = k->before;
+	db_p_array_free(&k->param);
+	keys_learn(result);
+	/* Another request may have emptied the cache while this one waited. */
+	unknown = unknown_of(k->kept);
+	if (unknown.n > 0 && k->tries++ < 8)
+		return known_ask(call, k, &unknown);
+	buf_free(&unknown);
+	next = unknown.n > 0 ? call_fail(call, TEMPORARILY_UNAVAILABLE, "The names of the answer could not be read. Try again.") : k->then(call, k->kept);
+	PQclear(k->kept);
+	return next;
+}
+
+enum next
+keys_known(struct call *call, PGresult *result, enum next (*then)(struct call *, PGresult *))
+{
+	struct buf unknown;
+	struct known *k;
+
+	cache_trim();
+	unknown = unknown_of(result);
 	if (unknown.n == 0)
 		return then(call, result);
 	k = ARENA_NEW(call->arena, struct known);
-	k->param = db_p_int4s((const int32_t *)(const void *)unknown.s, unknown.n / sizeof(int32_t));
-	buf_free(&unknown);
 	k->then = then;
-	k->before = call->state;
 	k->kept = PQcopyResult(result, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
 	PRECOND(k->kept != NULL);
-	call->state = k;
-	return call_read(call, SQL_keys_by_id, &k->param, 1, known);
+	return known_ask(call, k, &unknown);
 }

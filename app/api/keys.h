@@ -7,7 +7,7 @@
 
 /* Number of a name, when this worker knows it. */
 bool key_number(struct text name, int32_t *out) must_check;
-/* Name of a number, as JSON with its quotes; TEXT_NONE when this worker does not know it. Valid until the next keys_learn(). */
+/* Name of a number, as JSON with its quotes; TEXT_NONE when this worker does not know it. Valid until the next request asks for names. */
 struct text key_json(int32_t number);
 /* Learns rows (id, key). */
 void keys_learn(const PGresult *);

@@ -3,6 +3,7 @@
 #include "api/page.h"
 #include "sql_queries.h"
 
+#define DATASETS_MOST 100
 #define KEY_MOST 255 /* of MLflow's columns; values have no limit there, and keys no rule */
 
 static const struct word statuses[] = { { "LOGGED_MODEL_PENDING", 1 }, { "LOGGED_MODEL_READY", 2 }, { "LOGGED_MODEL_UPLOAD_FAILED", 3 }, { NULL, 0 } };
@@ -81,19 +82,16 @@ logged_name_valid(struct call *call, struct text name)
 static bool
 pairs_valid(struct call *call, const struct value *list, bool params)
 {
+	struct text *keys = arena_array(call->arena, list->count, sizeof(*keys));
 	size_t i;
-	size_t k;
 
 	for (i = 0; i < list->count; i++) {
-		struct text key = list->items[i].fields[0].text;
-
-		if (!length_valid(call, key, KEY_MOST, params ? "Param key" : "key"))
+		keys[i] = list->items[i].fields[0].text;
+		if (!length_valid(call, keys[i], KEY_MOST, params ? "Param key" : "key"))
 			return false;
-		for (k = 0; params && k < i; k++)
-			if (text_eq(key, list->items[k].fields[0].text))
-				return call_refuse(call, BAD_REQUEST, "The param '%.*s' was given twice.", TEXT_ARG(key));
 	}
-	return true;
+	i = params ? text_repeated(keys, list->count) : list->count;
+	return i == list->count || call_refuse(call, BAD_REQUEST, "The param '%.*s' was given twice.", TEXT_ARG(keys[i]));
 }
 
 static struct text
@@ -167,6 +165,8 @@ search(struct call *call)
 
 		o[i] = (struct search_order){ .key = f[0].text, .descending = f[1].i == 0, .dataset_name = f[2].text, .dataset_digest = f[3].text };
 	}
+	if (datasets->count > DATASETS_MOST)
+		return call_fail(call, INVALID_PARAMETER_VALUE, "At most %d datasets can be searched for at once. Got %zu.", DATASETS_MOST, datasets->count);
 	for (i = 0; i < datasets->count; i++) {
 		const struct value *f = datasets->items[i].fields;
 

@@ -209,7 +209,6 @@ create(struct call *call)
 	for (i = 0; i < tags->count; i++) {
 		const struct value *f = tags->items[i].fields;
 		struct text value = length_cut(f[1].text.s == NULL ? TEXT("") : f[1].text, TAG_MOST);
-		size_t k;
 
 		if (!name_valid(call, f[0].text, "key") || !length_valid(call, f[0].text, KEY_MOST, "key"))
 			return FAILED;
@@ -217,12 +216,12 @@ create(struct call *call)
 			tag_name = value;
 			continue;
 		}
-		for (k = 1; k < c->tags; k++)
-			if (text_eq(c->keys[k], f[0].text))
-				return call_fail(call, BAD_REQUEST, "The tag '%.*s' was given twice.", TEXT_ARG(f[0].text));
 		c->keys[c->tags] = f[0].text;
 		c->values[c->tags++] = value;
 	}
+	i = text_repeated(c->keys, c->tags);
+	if (i < c->tags)
+		return call_fail(call, BAD_REQUEST, "The tag '%.*s' was given twice.", TEXT_ARG(c->keys[i]));
 	if (v[C_NAME].text.n > 0 && tag_name.n > 0 && !text_eq(v[C_NAME].text, tag_name))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='%.*s', mlflow.runName='%.*s').", TEXT_ARG(v[C_NAME].text), TEXT_ARG(tag_name));
 	c->name = v[C_NAME].text.n > 0 ? v[C_NAME].text : tag_name.n > 0 ? tag_name : random_name(call->arena);

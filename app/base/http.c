@@ -30,6 +30,7 @@
 #define DRAIN_BYTES 1048576      /* of a body nobody wants; more costs the connection */
 #define LINGER_BYTES 268435456
 #define RESTED_LINGER_MS 200
+#define HELD_SMALL 65536         /* of a body: taken however much is held */
 #define GZIP_FROM 1024
 #define SWEEP_MS 250
 #define SETTLE_FIRST_MS 2
@@ -83,6 +84,7 @@ struct work {
 	struct buf body;
 	z_stream *inflating;
 	size_t got; /* body bytes on the wire */
+	size_t held; /* of `body`, as counted in `held` */
 	bool headed;       /* head() was called, or we refused */
 	bool whole;        /* nothing more of it will come in */
 	bool complete_due; /* complete() waits for http_resume() */
@@ -143,6 +145,7 @@ static struct http_limits limits;
 static llhttp_settings_t settings;
 static struct conn *conns;
 static size_t conn_count, active;
+static size_t held; /* bytes of all requests' bodies */
 static struct conn *dirty_first, *dirty_last;
 static struct loop_timer *dirty_timer, *sweep_timer, *settle_timer;
 static struct piece *spare_pieces;
@@ -500,13 +503,21 @@ work_new(struct conn *c)
 }
 
 static void
+body_drop(struct work *w)
+{
+	buf_free(&w->body);
+	held -= w->held;
+	w->held = 0;
+}
+
+static void
 work_free(struct work *w)
 {
 	if (w->inflating != NULL) {
 		inflateEnd(w->inflating);
 		free(w->inflating);
 	}
-	buf_free(&w->body);
+	body_drop(w);
 	if (w->settled != NULL)
 		w->settled(w->settled_user, false);
 	active--;
@@ -539,8 +550,13 @@ refuse(struct conn *c, int status, const char *why)
 {
 	struct work *w = c->work != NULL ? c->work : work_new(c);
 	struct buf body = { NULL, 0, 0 };
+	static const struct http_header_out later = { "Retry-After", { "1", 1 } };
 	struct http_reply reply = { .status = status, .type = "application/json", .close = true };
 
+	if (status == 503) {
+		reply.headers = &later;
+		reply.header_count = 1;
+	}
 	c->closing = true;
 	if (w->given) {
 		/* Half a reply is out: it cannot be turned into another. */
@@ -835,6 +851,17 @@ inflate_some(struct work *w, const char *s, size_t n)
 	return 0;
 }
 
+/* Is there no room for what the body has become? Many large ones at once, each within its limit, would otherwise take all memory. */
+static bool
+crowded(struct work *w)
+{
+	size_t most = (size_t)limits.held_bytes > 2 * w->want.limit ? (size_t)limits.held_bytes : 2 * w->want.limit;
+
+	held += w->body.n - w->held;
+	w->held = w->body.n;
+	return held > most && w->held > HELD_SMALL;
+}
+
 static int
 on_body(llhttp_t *parser, const char *s, size_t n)
 {
@@ -871,6 +898,10 @@ on_body(llhttp_t *parser, const char *s, size_t n)
 		return stop(parser, 413, "The request's body is too large.");
 	if (status != 0)
 		return stop(parser, 400, "The request's body is not what its Content-Encoding says.");
+	if (crowded(w)) {
+		body_drop(w);
+		return stop(parser, 503, "The server holds as many large requests as it can. Try again.");
+	}
 	return 0;
 }
 

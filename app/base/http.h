@@ -61,8 +61,9 @@ struct http_limits {
 	int64_t idle_ms;   /* a kept-alive connection waits this long for its next request */
 	int64_t linger_ms; /* after an early reply the rest of a body is read and dropped this long */
 	size_t head_bytes; /* of the URI, and of all header fields together */
+	int64_t held_bytes; /* of bodies that a worker holds whole for its engine, together; or twice the largest one, if that is more. What is small is taken all the same */
 };
-#define HTTP_LIMITS ((struct http_limits){ .head_ms = 10000, .body_ms = 60000, .body_rate = 1024, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536 })
+#define HTTP_LIMITS ((struct http_limits){ .head_ms = 10000, .body_ms = 60000, .body_rate = 1024, .idle_ms = 75000, .linger_ms = 5000, .head_bytes = 65536, .held_bytes = 268435456 })
 /* HTTP_LIMITS when never called. Copied. */
 void http_limit(const struct http_limits *limits);
 void http_setup(const struct http_handler *handler);

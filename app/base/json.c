@@ -4,6 +4,7 @@
 #include "base/arena.h"
 
 #define DEPTH_MOST 64
+#define VALUES_MOST 500000 /* each takes about a hundred bytes of the arena, and the binder as many again: 16 MB of "{}," would take a gigabyte */
 
 struct reader {
 	struct arena *arena;
@@ -12,6 +13,7 @@ struct reader {
 	const char *end;
 	const char *why;
 	int depth;
+	size_t values;
 };
 
 static bool value_read(struct reader *r, struct json *out);
@@ -246,8 +248,11 @@ members_read(struct reader *r, struct json *out, char close)
 		return true;
 	}
 	for (;;) {
-		struct json *j = ARENA_NEW(r->arena, struct json);
+		struct json *j;
 
+		if (++r->values > VALUES_MOST)
+			return wrong(r, "more than 500000 values");
+		j = ARENA_NEW(r->arena, struct json);
 		space_skip(r);
 		if (close == '}') {
 			if (r->p >= r->end || *r->p != '"')

@@ -73,6 +73,35 @@ text_compare(struct text a, struct text b)
 	return (a.n > b.n) - (a.n < b.n);
 }
 
+static int
+by_bytes_then_place(const void *a, const void *b)
+{
+	const struct text *const *x = a, *const *y = b;
+	int c = text_compare(**x, **y);
+
+	return c != 0 ? c : (*x > *y) - (*x < *y);
+}
+
+size_t
+text_repeated(const struct text *texts, size_t n)
+{
+	const struct text **sorted;
+	size_t found = n;
+
+	if (n < 2)
+		return n;
+	sorted = calloc(n, sizeof(*sorted));
+	PRECOND(sorted != NULL);
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = &texts[i];
+	qsort(sorted, n, sizeof(*sorted), by_bytes_then_place);
+	for (size_t i = 1; i < n; i++)
+		if (text_eq(*sorted[i - 1], *sorted[i]) && (size_t)(sorted[i] - texts) < found)
+			found = (size_t)(sorted[i] - texts);
+	free(sorted);
+	return found;
+}
+
 struct text
 text_skip(struct text a, size_t n)
 {

@@ -30,6 +30,8 @@ bool text_is_nocase(struct text a, const char *b);
 bool text_starts(struct text a, const char *prefix);
 bool text_ends(struct text a, const char *suffix);
 int text_compare(struct text a, struct text b);
+/* Index of the first that equals one before it, or n. */
+size_t text_repeated(const struct text *texts, size_t n);
 struct text text_skip(struct text a, size_t n);
 /* Index of the first `c`, or a.n. */
 size_t text_find(struct text a, char c);

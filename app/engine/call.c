@@ -798,6 +798,9 @@ request_refuse(int status, const char *why, struct buf *out)
 	case 501:
 		code = NOT_IMPLEMENTED;
 		break;
+	case 503:
+		code = TEMPORARILY_UNAVAILABLE;
+		break;
 	default:
 		code = BAD_REQUEST;
 	}

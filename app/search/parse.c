@@ -411,12 +411,35 @@ condition_check(struct parser *p, struct condition *c)
 	return search_fail(p->error, c->left.at, "IS NULL / IS NOT NULL is only supported for tags and params, not for '%s' '" TEXT_FMT "'", words[c->entity], TEXT_ARG(c->key));
 }
 
+/*
+ * PostgreSQL matches a regular expression in one pass over the text, but for back-references and lookaround, which may take years: one such search and its repeats would
+ * keep every reader waiting until the statement's timeout.
+ */
+static bool
+regex_check(struct parser *p, const struct condition *c)
+{
+	struct text t = c->text;
+
+	for (size_t i = 0; i + 1 < t.n; i++) {
+		if (t.s[i] == '\\') {
+			i++;
+			if (t.s[i] >= '1' && t.s[i] <= '9')
+				return search_fail(p->error, c->right.at, "Back-references are not possible in RLIKE");
+		} else if (t.s[i] == '(' && t.s[i + 1] == '?' && i + 2 < t.n && memchr("=!<", t.s[i + 2], 3) != NULL) {
+			return search_fail(p->error, c->right.at, "Lookaround is not possible in RLIKE");
+		}
+	}
+	return true;
+}
+
 /* In a pattern a backslash takes the meaning off what follows, as with MLflow on PostgreSQL; one at the end has nothing to take it off. */
 static bool
 pattern_check(struct parser *p, const struct condition *c)
 {
 	size_t n = 0;
 
+	if (c->compare == CMP_RLIKE)
+		return regex_check(p, c);
 	while (n < c->text.n && c->text.s[c->text.n - 1 - n] == '\\')
 		n++;
 	return (c->compare != CMP_LIKE && c->compare != CMP_ILIKE) || n % 2 == 0 || search_fail(p->error, c->right.at, "A LIKE pattern must not end with a lone backslash");
