@@ -11,6 +11,8 @@
 #define PAGE_MOST 50000
 #define TAG_MOST 8000
 #define KEY_MOST 250
+/* A profile of 16777215 letters, the most MLflow allows, and all of its quotes escaped. */
+#define INPUTS_BODY_MOST ((size_t)40 * 1024 * 1024)
 
 static const struct word views[] = { { "ACTIVE_ONLY", 1 }, { "DELETED_ONLY", 2 }, { "ALL", 3 }, { NULL, 0 } };
 static const struct word statuses[] = { { "RUNNING", 1 }, { "SCHEDULED", 2 }, { "FINISHED", 3 }, { "FAILED", 4 }, { "KILLED", 5 }, { NULL, 0 } };
@@ -475,6 +477,7 @@ static const struct endpoint run_endpoints[] = {
 	    .path = "mlflow/runs/log-inputs",
 	    .once = true,
 	    .fields = inputs_fields,
+	    .body_limit = INPUTS_BODY_MOST,
 	    .check = run_valid,
 	    .sql = SQL_log_inputs,
 	    .args = "run_id datasets models",

@@ -702,7 +702,7 @@ request_head(struct http_request *http)
 			call_step(call, FAILED);
 		return (struct http_body){ .mode = HTTP_STREAM, .limit = 0 };
 	}
-	return (struct http_body){ .mode = HTTP_BUFFER, .limit = e->body_limit > 0 ? e->body_limit : limit };
+	return (struct http_body){ .mode = HTTP_BUFFER, .limit = e->body_limit > limit ? e->body_limit : limit };
 }
 
 static void

@@ -135,7 +135,7 @@ struct endpoint {
 	enum next (*run)(struct call *);                 /* instead of SQL */
 	enum next (*reply)(struct call *, PGresult *);   /* instead of the shape */
 	enum body_kind body;
-	size_t body_limit; /* 0 = config->body_limit */
+	size_t body_limit; /* when more than config->body_limit */
 	bool creates;      /* .run uses call_repeat_param(): an equal request waits until it is known whether the last answer arrived */
 	bool once;         /* a write that must not be run a second time when its outcome is unknown: 504 then */
 	const char *doc;   /* one line for `tallyd routes` */

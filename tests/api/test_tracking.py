@@ -114,6 +114,17 @@ def test_a_run_tag_is_deleted_once(client):
     assert client.refused("POST", "runs/delete-tag", {"run_id": run, "key": "t"}) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
+@pytest.mark.parametrize("letter", ["a", '"'])
+def test_the_largest_profile_of_a_dataset_is_kept(client, letter):
+    run = client.run()
+    dataset = {"name": "d", "digest": unique("d")[:36], "source_type": "s", "source": "x", "profile": letter * 16777215}
+    client.post("runs/log-inputs", {"run_id": run, "datasets": [{"dataset": dataset}]})
+    kept = client.get(f"runs/get?run_id={run}")["run"]["inputs"]["dataset_inputs"][0]["dataset"]
+    assert kept == dataset
+    dataset["profile"] += letter
+    assert client.refused("POST", "runs/log-inputs", {"run_id": run, "datasets": [{"dataset": dataset}]}) == (400, "INVALID_PARAMETER_VALUE")
+
+
 # ---- pages
 
 
