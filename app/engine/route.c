@@ -168,10 +168,14 @@ wants_page(struct call *call, struct text path)
 bool
 route_find(struct call *call)
 {
-	struct text path = call->http->path;
+	struct text path;
 	bool known = false;
 	struct path *p;
 
+	/* An address put together from "host/" and "/path": MLflow takes it, too. */
+	while (text_starts(call->http->path, "//"))
+		call->http->path = text_skip(call->http->path, 1);
+	path = call->http->path;
 	for (p = slots[text_hash(path) & (SLOTS - 1)]; p != NULL; p = p->next) {
 		if (!text_eq(p->text, path))
 			continue;

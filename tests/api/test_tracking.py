@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 
+import harness
 import pytest
 from rest import now_ms, sql, together, unique
 
@@ -22,6 +23,18 @@ def test_an_experiment_name_is_taken_once(client):
     name = unique("e")
     client.experiment(name)
     assert client.refused("POST", "experiments/create", {"name": name, "tags": []}) == (400, "RESOURCE_ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+def test_more_slashes_before_a_path_are_one(client, tallyd, slashes):
+    name = unique("e")
+    assert harness.request("POST", f"{tallyd.url}{slashes}api/2.0/mlflow/experiments/create", {"name": name}).status == 200
+    assert client.refused("POST", "experiments/create", {"name": name}) == (400, "RESOURCE_ALREADY_EXISTS")
+    assert harness.request("GET", f"{tallyd.url}{slashes}health").status == 200
+    assert harness.request("GET", f"{tallyd.url}{slashes}").body == harness.request("GET", f"{tallyd.url}/").body
+    wrong = harness.request("DELETE", f"{tallyd.url}{slashes}api/2.0/mlflow/experiments/create")
+    assert (wrong.status, wrong.headers["Allow"]) == (405, "POST, OPTIONS")
+    assert harness.request("GET", f"{tallyd.url}{slashes}nothing").status == 404
 
 
 def test_a_deleted_experiment_keeps_its_name_and_comes_back(client):
