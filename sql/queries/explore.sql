@@ -25,7 +25,7 @@ select run, 3, string_agg(int4send(key_id), ''), null, null, null, string_agg(te
    and key_id = any (array(select id from keys where key = any ($4::text[])))
  group by run
 union all
-select i.run, 4, null, null, null, null, textsend(string_agg(json_strip_nulls(json_build_object('name', d.name, 'digest', d.digest, 'context', i.context))::text, ',')), null, null, null, null, null, null, null, null, null, null
+select i.run, 4, null, null, null, null, textsend(string_agg(json_strip_nulls(json_build_object('name', d.name, 'digest', d.digest, 'context', i.context))::text, ',' order by i.dataset_id)), null, null, null, null, null, null, null, null, null, null
   from run_datasets i
   join datasets d on d.id = i.dataset_id
  where i.run = any ($1::bigint[])
@@ -171,7 +171,7 @@ select json_build_object('mlflowGetRun', json_build_object('__typename', 'Mlflow
        , 'datasetInputs', coalesce((
            select json_agg(json_build_object('__typename', 'MlflowDatasetInput'
                 , 'dataset', json_build_object('__typename', 'MlflowDataset', 'digest', d.digest, 'name', d.name, 'profile', coalesce(d.profile, ''), 'schema', coalesce(d.schema, ''), 'source', d.source, 'sourceType', d.source_type)
-                , 'tags', (select coalesce(json_agg(json_build_object('__typename', 'MlflowInputTag', 'key', t ->> 'key', 'value', t ->> 'value')), '[]') from jsonb_array_elements(i.tags) t)))
+                , 'tags', (select coalesce(json_agg(json_build_object('__typename', 'MlflowInputTag', 'key', t ->> 'key', 'value', t ->> 'value')), '[]') from jsonb_array_elements(i.tags) t)) order by i.dataset_id)
              from run_datasets i
              join datasets d on d.id = i.dataset_id
             where i.run = r.id

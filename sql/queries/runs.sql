@@ -153,7 +153,7 @@ select run, 3, string_agg(int4send(key_id), ''), null, null, null, string_agg(te
  group by run
 union all
 select i.run, 4, null, null, null, null
-     , textsend(string_agg(json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text, ',')), null, null, null, null, null, null, null, null, null, null
+     , textsend(string_agg(json_strip_nulls(json_build_object('dataset', json_build_object('name', d.name, 'digest', d.digest, 'source_type', d.source_type, 'source', d.source, 'schema', d.schema, 'profile', d.profile), 'tags', nullif(i.tags, '[]')))::text, ',' order by i.dataset_id)), null, null, null, null, null, null, null, null, null, null
   from run_datasets i
   join datasets d on d.id = i.dataset_id
  where i.run = any ((select x.runs from x)::bigint[])
@@ -177,13 +177,19 @@ with r as (
     select distinct on (i.dataset ->> 'name', i.dataset ->> 'digest')
            i.dataset ->> 'name' as name, i.dataset ->> 'digest' as digest, coalesce(i.dataset ->> 'source_type', i.dataset ->> 'sourceType', '') as source_type
          , coalesce(i.dataset ->> 'source', '') as source, i.dataset ->> 'schema' as schema, i.dataset ->> 'profile' as profile, coalesce(i.tags, '[]') as tags
-      from jsonb_to_recordset($2::text::jsonb) as i(dataset jsonb, tags jsonb)
-     order by 1, 2
+         , i.place
+      from rows from (jsonb_to_recordset($2::text::jsonb) as (dataset jsonb, tags jsonb)) with ordinality as i(dataset, tags, place)
+     order by 1, 2, i.place
+  )
+-- Numbered in the order of the request, in which a run shows them; inserted in the order of their names, so that two requests do not wait for each other.
+, numbered as (
+    select g.*, nextval(pg_get_serial_sequence('datasets', 'id')) as id
+      from (select * from given order by place) g
   )
 , made as (
-    insert into datasets (experiment_id, name, digest, source_type, source, schema, profile)
-    select r.experiment_id, g.name, g.digest, g.source_type, g.source, g.schema, g.profile
-      from given g
+    insert into datasets (id, experiment_id, name, digest, source_type, source, schema, profile)
+    select g.id, r.experiment_id, g.name, g.digest, g.source_type, g.source, g.schema, g.profile
+      from numbered g
      cross join r
      where not r.deleted
      order by g.name, g.digest

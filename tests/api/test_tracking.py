@@ -127,6 +127,15 @@ def test_a_run_tag_is_deleted_once(client):
     assert client.refused("POST", "runs/delete-tag", {"run_id": run, "key": "t"}) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
+def test_a_run_shows_its_datasets_in_the_order_they_were_logged(client):
+    run = client.run()
+    names = [unique(x) for x in "gbxadzc"]
+    sets = [{"tags": [{"key": "mlflow.data.context", "value": x}], "dataset": {"name": x, "digest": "1", "source_type": "s", "source": "x"}} for x in names]
+    client.post("runs/log-inputs", {"run_id": run, "datasets": [*sets[:5], sets[0]]})
+    client.post("runs/log-inputs", {"run_id": run, "datasets": sets[5:]})
+    assert client.get(f"runs/get?run_id={run}")["run"]["inputs"]["dataset_inputs"] == sets
+
+
 @pytest.mark.parametrize("letter", ["a", '"'])
 def test_the_largest_profile_of_a_dataset_is_kept(client, letter):
     run = client.run()
