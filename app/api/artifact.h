@@ -37,6 +37,8 @@ struct store *artifact_store(struct call *);
 struct store *artifact_place(struct text uri, struct text *prefix, char *why, size_t n);
 /* A path as a key, or MLflow's refusal. */
 bool artifact_path_valid(struct call *, struct text path, bool allow_empty, struct text *key) must_check;
+/* A path below a run or a model. A folder's, when it may be empty: slashes at its end and a dot alone are nothing. */
+bool artifact_below_valid(struct call *, struct text path, bool allow_empty, struct text *key) must_check;
 /* call->state for a key in the proxy's store. False: call->fail is set. */
 bool artifact_proxied(struct call *, struct text path, bool allow_empty, struct artifact **) must_check;
 /* The same for a path below an artifact URI that the database gave. */

@@ -101,6 +101,16 @@ artifact_path_valid(struct call *call, struct text path, bool allow_empty, struc
 }
 
 bool
+artifact_below_valid(struct call *call, struct text path, bool allow_empty, struct text *key)
+{
+	while (path.n > 0 && path.s[path.n - 1] == '/' && allow_empty)
+		path.n--;
+	if (text_is(path, ".") && allow_empty)
+		path = TEXT("");
+	return artifact_path_valid(call, path, allow_empty, key);
+}
+
+bool
 artifact_proxied(struct call *call, struct text path, bool allow_empty, struct artifact **out)
 {
 	struct text key;
@@ -218,11 +228,7 @@ artifact_at(struct call *call, struct text uri, struct text path, bool allow_emp
 	struct text prefix, key, whole;
 	struct store *store;
 
-	while (path.n > 0 && path.s[path.n - 1] == '/' && allow_empty)
-		path.n--;
-	if (text_is(path, ".") && allow_empty)
-		path = TEXT("");
-	if (!artifact_path_valid(call, path, allow_empty, &key))
+	if (!artifact_below_valid(call, path, allow_empty, &key))
 		return false;
 	store = place(call, uri, &prefix);
 	if (store == NULL)

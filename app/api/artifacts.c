@@ -469,6 +469,15 @@ found(struct call *call, PGresult *r, const char *what, struct text id, const ch
 	return PQntuples(r) > 0 || call_refuse(call, RESOURCE_DOES_NOT_EXIST, "%s" TEXT_FMT "%s", what, TEXT_ARG(id), after);
 }
 
+/* As MLflow: a path that climbs is refused before anybody is told what there is. */
+static bool
+path_given_valid(struct call *call, const char *name, bool allow_empty)
+{
+	struct text key;
+
+	return artifact_below_valid(call, call_text(call, name), allow_empty, &key);
+}
+
 static enum next
 run_list_at(struct call *call, PGresult *r)
 {
@@ -483,7 +492,7 @@ run_list_at(struct call *call, PGresult *r)
 static enum next
 run_list(struct call *call)
 {
-	return run_read(call, run_list_at);
+	return path_given_valid(call, "path", true) ? run_read(call, run_list_at) : FAILED;
 }
 
 static enum next
@@ -500,7 +509,7 @@ model_list_at(struct call *call, PGresult *r)
 static enum next
 model_list(struct call *call)
 {
-	return model_read(call, call_path_arg(call, "model_id"), model_list_at);
+	return path_given_valid(call, "artifact_directory_path", true) ? model_read(call, call_path_arg(call, "model_id"), model_list_at) : FAILED;
 }
 
 static enum next
@@ -528,7 +537,7 @@ run_file(struct call *call)
 {
 	if (!call_given(call, "path"))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "Missing value for required parameter 'path'. See the API docs for more information about request parameters.");
-	return run_read(call, run_file_at);
+	return path_given_valid(call, "path", false) ? run_read(call, run_file_at) : FAILED;
 }
 
 static enum next
@@ -544,6 +553,8 @@ version_file(struct call *call)
 {
 	struct db_param *p = arena_array(call->arena, 2, sizeof(*p));
 
+	if (!path_given_valid(call, "path", false))
+		return FAILED;
 	p[0] = db_p_text(call->arena, call_text(call, "name"));
 	p[1] = db_p_int8(call->arena, call_int(call, "version"));
 	return call_read(call, SQL_model_version_location, p, 2, version_file_at);
@@ -558,7 +569,7 @@ model_file_at(struct call *call, PGresult *r)
 static enum next
 model_file(struct call *call)
 {
-	return model_read(call, call_path_arg(call, "model_id"), model_file_at);
+	return path_given_valid(call, "artifact_file_path", false) ? model_read(call, call_path_arg(call, "model_id"), model_file_at) : FAILED;
 }
 
 /* ---- signed addresses for a run's or model's own paths ---- */

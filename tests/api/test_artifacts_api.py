@@ -86,6 +86,14 @@ def test_a_missing_file_is_a_404_and_a_folder_is_no_file(tallyd, run):
     assert get(tallyd, "0" * 32, "f").status == 404
 
 
+@pytest.mark.parametrize("address", ["get-artifact?run_id=none&path=", "model-versions/get-artifact?name=none&version=1&path=", "api/2.0/mlflow/artifacts/list?run_id=none&path=",
+    "api/2.0/mlflow/logged-models/none/artifacts/directories?artifact_directory_path=", "ajax-api/2.0/mlflow/logged-models/none/artifacts/files?artifact_file_path="])
+def test_a_path_that_climbs_is_refused_before_its_run_is_looked_for(tallyd, address):
+    climbs = harness.request("GET", f"{tallyd.url}/{address}../x")
+    assert (climbs.status, climbs.json()["error_code"], climbs.json()["message"]) == (400, "INVALID_PARAMETER_VALUE", "Invalid path")
+    assert harness.request("GET", f"{tallyd.url}/{address}x").status == 404
+
+
 def test_a_deleted_artifact_is_gone_and_its_neighbours_stay(client, tallyd, run):
     put(tallyd, run, "d/a", b"x")
     put(tallyd, run, "d/b", b"x")
