@@ -9,7 +9,7 @@
 
 /* ext4's and XFS's limit of one name. */
 #define SEGMENT_MOST 255
-/* GCS takes 1,024 bytes; with the bucket's prefix gcs.c counts again. */
+/* GCS takes 1,024 bytes; with the bucket's prefix gcs_job.c counts again. */
 #define KEY_MOST 1024
 
 static const char *

@@ -1,0 +1,270 @@
+/* Signed addresses, with which bytes go straight between client and bucket, and the cache of those that lead to an object. */
+#include "store/gcs_job.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/http.h"
+#include "base/out.h"
+#include "store/gcp_token.h"
+
+/* So long nothing is signed once IAM has refused. */
+#define SIGN_REST_MS 60000
+/* What we sign is dated back by this, for clocks that differ. */
+#define SKEW_S 30
+
+/* ---- the cache ---- */
+
+static struct cached *
+cache_find(struct gcs *g, const char *object, int64_t ttl_s)
+{
+	struct cached *set = g->cache[text_hash(text_from(object)) % GCS_CACHE_SETS];
+	size_t i;
+
+	for (i = 0; i < GCS_CACHE_WAYS; i++) {
+		if (set[i].object != NULL && set[i].ttl_s == ttl_s && strcmp(set[i].object, object) == 0)
+			return &set[i];
+	}
+	return NULL;
+}
+
+static void
+cached_clear(struct cached *c)
+{
+	free(c->object);
+	if (c->url != NULL)
+		OPENSSL_cleanse(c->url, strlen(c->url));
+	free(c->url);
+	memset(c, 0, sizeof(*c));
+}
+
+/* After our own write or removal. */
+void
+gcs_cache_drop(struct gcs *g, const char *object)
+{
+	struct cached *set = g->cache[text_hash(text_from(object)) % GCS_CACHE_SETS];
+	size_t i;
+
+	for (i = 0; i < GCS_CACHE_WAYS; i++) {
+		if (set[i].object != NULL && strcmp(set[i].object, object) == 0)
+			cached_clear(&set[i]);
+	}
+}
+
+static void
+cache_store(struct job *j, const struct store_stat *st, struct text url)
+{
+	struct gcs *g = j->gcs;
+	struct cached *c = cache_find(g, j->object, j->ttl_s), *set = g->cache[text_hash(text_from(j->object)) % GCS_CACHE_SETS];
+	size_t i;
+
+	if (c == NULL) {
+		for (c = &set[0], i = 1; i < GCS_CACHE_WAYS; i++) {
+			if (set[i].used_ms < c->used_ms)
+				c = &set[i];
+		}
+	}
+	cached_clear(c);
+	c->object = strdup(j->object);
+	c->url = strndup(url.s, url.n);
+	PRECOND(c->object != NULL && c->url != NULL);
+	c->ttl_s = j->ttl_s;
+	c->generation = st->generation;
+	c->size = st->encoded ? -1 : st->size;
+	c->used_ms = loop_now_ms();
+	/* Half its life is left to whoever gets it from here. */
+	c->until_ms = clock_ms() + j->ttl_s * 500;
+}
+
+/* ---- signatures ---- */
+
+static void
+sign_again(void *user)
+{
+	struct gcs *g = user;
+
+	g->store.can_sign = true;
+}
+
+/* IAM does not let us sign: everything goes through the server, and a minute later it is tried again. */
+bool
+gcs_sign_rests(struct gcs *g)
+{
+	if (!gcp_sign_refused(g->gcp))
+		return false;
+	if (g->store.can_sign) {
+		g->store.can_sign = false;
+		loop_after(SIGN_REST_MS, sign_again, g);
+	}
+	return true;
+}
+
+bool
+gcs_can_sign(struct job *j)
+{
+	const char *why;
+
+	if (gcp_can_sign(j->gcs->gcp, &why))
+		return true;
+	gcs_finish(j, STORE_UNSUPPORTED, why);
+	return false;
+}
+
+int64_t
+gcs_ttl_capped(const struct gcs *g, int64_t ttl_s)
+{
+	int64_t most = gcp_sign_most_s(g->gcp) - SKEW_S;
+
+	return ttl_s < 1 ? 1 : ttl_s > most ? most : ttl_s;
+}
+
+/* One address of the object, prepared for its signature. */
+void
+gcs_sign_prepare(struct job *j, const char *method, const struct v4_pair *query, size_t n, struct buf *url, struct buf *to_sign)
+{
+	const struct gcs *g = j->gcs;
+	struct buf path = { 0 };
+	struct v4_request r = { .kind = gcp_sign_kind(g->gcp), .method = method, .scheme = text_from(g->scheme), .host = text_from(g->host), .credential = gcp_signer(g->gcp), .time_s = clock_ms() / 1000 - SKEW_S,
+		.expires_s = j->ttl_s + SKEW_S, .query = query, .query_count = n };
+
+	gcs_object_path(g, j->object, &path);
+	r.path = buf_view(&path);
+	v4_prepare(&r, url, to_sign, NULL);
+	buf_free(&path);
+}
+
+void
+gcs_sign_done(void *user, const struct text *hex, const char *why)
+{
+	struct job *j = user;
+	size_t i;
+
+	j->sign = NULL;
+	if (hex == NULL) {
+		gcs_finish(j, gcs_sign_rests(j->gcs) ? STORE_UNSUPPORTED : STORE_BUSY, why);
+		return;
+	}
+	for (i = 0; i < j->url_count; i++)
+		v4_append(&j->urls[i], hex[i]);
+	/* Without a generation it leads to whatever is there, of whatever size. */
+	if (j->ttl_s > 0 && j->kind == 'g' && j->op->stat.generation != 0)
+		cache_store(j, &j->op->stat, buf_view(&j->urls[0]));
+	gcs_finish(j, STORE_OK, NULL);
+}
+
+void
+gcs_sign_one(struct job *j, const char *method, const struct v4_pair *query, size_t n)
+{
+	struct buf to_sign = { 0 };
+	struct text one;
+
+	j->urls = calloc(1, sizeof(*j->urls));
+	PRECOND(j->urls != NULL);
+	j->url_count = 1;
+	gcs_sign_prepare(j, method, query, n, &j->urls[0], &to_sign);
+	one = buf_view(&to_sign);
+	j->sign = gcp_sign(j->gcs->gcp, &one, 1, gcs_sign_done, j);
+	buf_free(&to_sign);
+}
+
+/* ---- get ---- */
+
+static void
+give_cached(struct job *j, struct cached *c)
+{
+	j->urls = calloc(1, sizeof(*j->urls));
+	PRECOND(j->urls != NULL);
+	j->url_count = 1;
+	buf_puts(&j->urls[0], c->url);
+	j->total = c->size;
+	j->op->stat.generation = c->generation;
+	j->op->stat.size = c->size;
+	c->used_ms = loop_now_ms();
+	gcs_finish(j, STORE_OK, NULL);
+}
+
+/* RFC 6266: the name for people, so that a browser saves and never shows it. */
+static void
+disposition(const char *object, struct buf *out)
+{
+	const char *slash = strrchr(object, '/');
+
+	buf_puts(out, "attachment; filename*=UTF-8''");
+	buf_percent(out, text_from(slash != NULL ? slash + 1 : object), "");
+}
+
+static void
+sign_get_looked(void *user, struct out_call *call, const struct out_answer *a)
+{
+	struct job *j = user;
+	struct cached *c;
+	struct v4_pair query[2];
+	struct buf name = { 0 };
+	char generation[32];
+	size_t n = 0;
+
+	j->call = NULL;
+	if (a->status != 200) {
+		if (!gcs_renewed(j, a))
+			gcs_refused(j, a, "storage.objects.get");
+		return;
+	}
+	gcs_answer_stat(call, &j->op->stat);
+	j->total = j->op->stat.encoded ? -1 : j->op->stat.size;
+	c = cache_find(j->gcs, j->object, j->ttl_s);
+	if (c != NULL && c->generation == j->op->stat.generation && clock_ms() < c->until_ms) {
+		give_cached(j, c);
+		return;
+	}
+	disposition(j->object, &name);
+	query[n++] = (struct v4_pair){ TEXT("response-content-disposition"), buf_view(&name) };
+	if (j->op->stat.generation != 0) {
+		/* Pieces of two versions never mix: after an overwrite this address gives 404. */
+		snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
+		query[n++] = (struct v4_pair){ TEXT("generation"), text_from(generation) };
+	}
+	j->kind = 'g';
+	gcs_sign_one(j, "GET", query, n);
+	buf_free(&name);
+}
+
+static void
+sign_get_go(struct job *j)
+{
+	j->call = gcs_look(j, sign_get_looked);
+}
+
+void
+gcs_sign_get(struct store *store, struct text key, int64_t ttl_s, struct store_op *op)
+{
+	struct job *j = gcs_job_new(store, key, op);
+
+	j->ttl_s = gcs_ttl_capped(j->gcs, ttl_s);
+	if (!gcs_can_sign(j))
+		return;
+	/* The object is looked at each time: another worker or server may just have replaced it, and a client reads what it wrote. Only signatures are kept. */
+	gcs_with_token(j, sign_get_go);
+}
+
+/* ---- put ---- */
+
+static void
+sign_put_go(struct job *j)
+{
+	gcs_sign_one(j, "PUT", NULL, 0);
+}
+
+void
+gcs_sign_put(struct store *store, struct text key, int64_t ttl_s, struct store_op *op)
+{
+	struct job *j = gcs_job_new(store, key, op);
+
+	j->ttl_s = gcs_ttl_capped(j->gcs, ttl_s);
+	if (!gcs_can_sign(j))
+		return;
+	gcs_cache_drop(j->gcs, j->object);
+	/* The signer's address comes with the first token. */
+	gcs_with_token(j, sign_put_go);
+}
