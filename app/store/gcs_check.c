@@ -40,7 +40,8 @@ static void
 check_over(struct check *c)
 {
 	c->done(c->user, c->usable, buf_view(&c->report));
-	gcs_job_free(c->job);
+	if (c->job != NULL)
+		gcs_job_free(c->job);
 	arena_free(c->op.arena);
 	buf_free(&c->report);
 	buf_free(&c->url);
@@ -187,7 +188,7 @@ check_go(struct job *j)
 	buf_free(&authorization);
 }
 
-/* Only when the token could not be had. */
+/* Only when the token could not be had. The job is freed already. */
 static void
 check_failed(struct store_op *op, enum store_result result)
 {
@@ -195,10 +196,8 @@ check_failed(struct store_op *op, enum store_result result)
 
 	(void)result;
 	buf_printf(&c->report, "no access token: %s\n", op->why);
-	c->done(c->user, false, buf_view(&c->report));
-	arena_free(op->arena);
-	buf_free(&c->report);
-	free(c);
+	c->job = NULL;
+	check_over(c);
 }
 
 void

@@ -87,7 +87,7 @@ deliver(void *user)
 		op->url_count = j->url_count;
 		for (i = 0; i < j->url_count; i++) {
 			op->urls[i].url = text_copy(op->arena, buf_view(&j->urls[i]));
-			op->urls[i].size = j->total;
+			op->urls[i].size = j->size;
 		}
 	}
 	gcs_job_free(j);
@@ -117,7 +117,7 @@ gcs_job_new(struct store *store, struct text key, struct store_op *op)
 	j->gcs = store->priv;
 	j->op = op;
 	j->replaced = STORE_REPLACED_UNKNOWN;
-	j->total = -1;
+	j->size = -1;
 	buf_puts(&object, j->gcs->prefix);
 	buf_text(&object, key);
 	buf_byte(&object, '\0');
@@ -158,7 +158,6 @@ token_came(void *user, struct text token, const char *why)
 	j->go(j);
 }
 
-/* Runs go() with a valid token at hand: now, or when there is one. */
 void
 gcs_with_token(struct job *j, void (*go)(struct job *))
 {
@@ -176,7 +175,6 @@ gcs_with_token(struct job *j, void (*go)(struct job *))
 	go(j);
 }
 
-/* The bucket did not take the token: once more with a new one. True when it is being done. */
 bool
 gcs_renewed(struct job *j, const struct out_answer *a)
 {
@@ -191,15 +189,47 @@ gcs_renewed(struct job *j, const struct out_answer *a)
 void
 gcs_ask_query(struct ask *a, const char *name, struct text value)
 {
-	PRECOND(a->query_count < 8);
+	PRECOND(a->query_count < GCS_ASK_MOST);
 	a->query[a->query_count++] = (struct v4_pair){ text_from(name), value };
 }
 
 void
 gcs_ask_header(struct ask *a, const char *name, struct text value)
 {
-	PRECOND(a->header_count < 8);
+	PRECOND(a->header_count < GCS_ASK_MOST);
 	a->headers[a->header_count++] = (struct out_header){ name, value };
+}
+
+void
+gcs_type_set(struct job *j, struct text type)
+{
+	if (type.n == 0)
+		type = TEXT("application/octet-stream");
+	j->type = strndup(type.s, type.n);
+	PRECOND(j->type != NULL);
+}
+
+void
+gcs_ask_type(struct ask *a, const struct job *j)
+{
+	gcs_ask_header(a, "Content-Type", text_from(j->type));
+	gcs_ask_header(a, "Cache-Control", TEXT("private, max-age=0, no-transform"));
+}
+
+void
+gcs_ask_generation(struct ask *a, uint64_t generation)
+{
+	if (generation == 0)
+		return;
+	snprintf(a->generation, sizeof(a->generation), "%llu", (unsigned long long)generation);
+	gcs_ask_query(a, "generation", text_from(a->generation));
+}
+
+void
+gcs_ask_match(struct ask *a, int64_t generation)
+{
+	snprintf(a->generation, sizeof(a->generation), "%lld", (long long)generation);
+	gcs_ask_header(a, "x-goog-if-generation-match", text_from(a->generation));
 }
 
 void
@@ -234,7 +264,7 @@ ask_url(const struct gcs *g, const struct ask *a, struct text path, struct buf *
 static bool
 hmac_header(const struct gcs *g, const struct ask *a, struct text path, struct buf *authorization, char stamp[24])
 {
-	struct v4_pair headers[10];
+	struct v4_pair headers[GCS_ASK_MOST];
 	struct v4_request r = { .kind = V4_HMAC, .method = a->method, .host = text_from(g->host), .path = path, .credential = gcp_hmac_id(g->gcp), .time_s = clock_ms() / 1000, .query = a->query, .query_count = a->query_count,
 		.headers = headers };
 	size_t i;
@@ -278,7 +308,6 @@ gcs_ask_send(struct job *j, struct ask *a)
 	return call;
 }
 
-/* What a refusal means. `permission` is named when the bucket says 403. */
 void
 gcs_refused(struct job *j, const struct out_answer *a, const char *permission)
 {
@@ -315,11 +344,32 @@ gcs_refused(struct job *j, const struct out_answer *a, const char *permission)
 	}
 }
 
-/* After a DELETE. 412: another has written it anew meanwhile. */
+void
+gcs_failed(struct job *j, const struct out_answer *a, const char *permission)
+{
+	if (!gcs_renewed(j, a))
+		gcs_refused(j, a, permission);
+}
+
+void
+gcs_write_refused(struct job *j, const struct out_answer *a, const char *permission)
+{
+	if (a->status == 404)
+		gcs_finish(j, STORE_DENIED, "the bucket does not exist");
+	else
+		gcs_refused(j, a, permission);
+}
+
+bool
+gcs_good(int status)
+{
+	return status >= 200 && status < 300;
+}
+
 bool
 gcs_gone(int status)
 {
-	return status == 404 || status == 412 || (status >= 200 && status < 300);
+	return status == 404 || status == 412 || gcs_good(status);
 }
 
 /* ---- what an answer says of an object ---- */
@@ -383,8 +433,8 @@ gcs_answer_stat(const struct out_call *call, struct store_stat *st)
 		snprintf(st->etag, sizeof(st->etag), TEXT_FMT, TEXT_ARG(etag));
 }
 
-struct out_call *
-gcs_look_asked(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *))
+static struct out_call *
+look(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *))
 {
 	struct ask a = { .method = "HEAD", .object = j->object, .repeat = repeat, .done = done };
 
@@ -396,10 +446,15 @@ gcs_look_asked(struct job *j, bool repeat, void (*done)(void *, struct out_call 
 struct out_call *
 gcs_look(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
 {
-	return gcs_look_asked(j, true, done);
+	return look(j, true, done);
 }
 
-/* From a look before the write: what it will replace, for the accounts. */
+struct out_call *
+gcs_look_once(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+{
+	return look(j, false, done);
+}
+
 void
 gcs_note_replaced(struct job *j, struct out_call *call, const struct out_answer *a)
 {

@@ -17,20 +17,12 @@
 
 #define GCS_PAGE "1000"
 #define GCS_DELETES_WIDE 16
-#define GCS_CACHE_SETS 1024
-#define GCS_CACHE_WAYS 4
-#define GCS_CACHE_CONTROL "private, max-age=0, no-transform"
+/* Pairs of the query, and headers, that one request has at most. */
+#define GCS_ASK_MOST 8
 
 struct loop_timer;
 
-struct cached {
-	char *object;
-	int64_t ttl_s;
-	uint64_t generation;
-	int64_t size;
-	int64_t until_ms, used_ms;
-	char *url;
-};
+struct cached;
 
 struct gcs {
 	struct store store;
@@ -38,11 +30,12 @@ struct gcs {
 	char *bucket;
 	char *prefix; /* "" or "path/" */
 	char *scheme, *host;
-	struct cached cache[GCS_CACHE_SETS][GCS_CACHE_WAYS];
+	struct cached *cache; /* gcs_sign.c; NULL until it is wanted */
 };
 
 struct job;
 
+/* remove: a DELETE under way. */
 struct flight {
 	struct job *job;
 	struct out_call *call;
@@ -51,11 +44,14 @@ struct flight {
 
 struct name {
 	char *s;
-	char *upload; /* sweep: its id */
+	char *upload; /* sweep: the bucket's id of it */
 	int64_t size;
 	int64_t generation; /* 0: not said */
 	bool is_dir;
 };
+
+/* What an upload_id of ours stands for; the letter is in it. */
+enum upload_kind { UPLOAD_EMPTY = 'e', UPLOAD_SINGLE = 's', UPLOAD_PARTS = 'm' };
 
 /* One operation. Owned by itself: freed after done() or by abort, which cancels all it has under way. */
 struct job {
@@ -72,52 +68,59 @@ struct job {
 	struct buf token;         /* the one the last request went with */
 	bool second_token, finished;
 	bool *freed; /* set when the job is freed below a callback */
+	int64_t size;             /* the object's, as far as known: for its signed address; remove; complete: what its parts add up to. -1 */
+	int64_t bytes, objects;   /* what was put, removed, summed, swept; for the op, like the next */
+	int64_t replaced;
+	/* get, put */
+	int64_t length; /* asked for, or announced; -1 */
+	uint32_t crc;   /* of what went through so far */
 	/* get */
-	int64_t offset, length, delivered, expected, total;
+	int64_t offset, delivered, expected;
 	int resumes;
 	bool told, summing;
-	uint32_t crc, crc_wanted;
+	uint32_t crc_wanted;
 	/* put */
-	struct buf small;
-	char *type;
+	struct buf small; /* collected bytes: all of a small object, the beginning of a big one until its request is out */
+	char *type;       /* multipart too */
 	int64_t given;
-	bool streaming, ended, held, overwrite;
-	int64_t over; /* the generation that an overwriting put replaces; 0: whatever is there */
+	bool streaming, ended, held;
+	bool overwrite; /* small: something is there, and is to be replaced */
+	int64_t over;   /* the generation that an overwriting put replaces; 0: whatever is there */
 	int looks;
-	int64_t replaced;
-	/* lists */
+	/* lists, remove, sweep */
 	struct name *names;
 	size_t name_count, name_cap;
-	struct buf page; /* continuation token */
-	bool recursive, more;
-	int64_t bytes, objects;
-	/* remove */
+	struct buf page; /* where the next page begins, in the bucket's words; of the list of parts too */
+	bool recursive, more, count_only;
 	size_t next_delete;
 	struct flight flights[GCS_DELETES_WIDE];
 	/* signatures */
 	int64_t ttl_s;
 	struct buf *urls;
 	size_t url_count;
+	bool cacheable; /* urls[0] leads to one generation of the object */
+	/* multipart, sweep */
+	struct buf upload; /* the bucket's id of it; sweep: where the next page begins, with `page` */
+	int64_t begun_s;   /* when it began; sweep: only those from before */
 	/* multipart */
+	enum upload_kind kind;
 	int parts;
-	struct buf upload;
 	struct store_part *listed;
 	int64_t *listed_size;
 	size_t listed_count;
 	const struct store_part *given_parts;
 	size_t given_part_count;
-	int64_t begun_s;
-	char kind;
 };
 
 /* One request to the bucket. What it points to need only live until gcs_ask_send() has returned. */
 struct ask {
 	const char *method;
 	const char *object; /* NULL: the bucket itself */
-	struct v4_pair query[8];
+	struct v4_pair query[GCS_ASK_MOST];
 	size_t query_count;
-	struct out_header headers[8 + 3]; /* with those that gcs_ask_send() adds */
+	struct out_header headers[GCS_ASK_MOST + 3]; /* with those that gcs_ask_send() adds */
 	size_t header_count;
+	char generation[24]; /* its text, for query or header */
 	struct text body;
 	bool has_body, stream, repeat;
 	int64_t length;
@@ -141,20 +144,35 @@ void gcs_with_token(struct job *, void (*go)(struct job *));
 bool gcs_renewed(struct job *, const struct out_answer *);
 /* Ends the job by what a refusal means. `permission` is named when the bucket says 403. */
 void gcs_refused(struct job *, const struct out_answer *, const char *permission);
+/* Renewed or, when that is of no use, refused. */
+void gcs_failed(struct job *, const struct out_answer *, const char *permission);
+/* The same of a request that makes an object: 404 can only mean the bucket. */
+void gcs_write_refused(struct job *, const struct out_answer *, const char *permission);
+bool gcs_good(int status);
+/* After a DELETE. 412: another has written it anew meanwhile. */
+bool gcs_gone(int status);
 void gcs_names_free(struct job *);
+/* Empty: bytes of any kind. */
+void gcs_type_set(struct job *, struct text type);
 
 void gcs_ask_query(struct ask *, const char *name, struct text value);
 void gcs_ask_header(struct ask *, const char *name, struct text value);
+/* How the object is to be served: its type, and that nobody in between keeps or changes it. */
+void gcs_ask_type(struct ask *, const struct job *);
+/* This generation of the object; 0: whatever is there. */
+void gcs_ask_generation(struct ask *, uint64_t generation);
+/* Only when this generation is there; 0: only when nothing is. */
+void gcs_ask_match(struct ask *, int64_t generation);
 struct out_call *gcs_ask_send(struct job *, struct ask *);
-/* HEAD on the job's object. */
+/* HEAD on the job's object; once: without repeats. */
 struct out_call *gcs_look(struct job *, void (*done)(void *, struct out_call *, const struct out_answer *));
-struct out_call *gcs_look_asked(struct job *, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *));
+struct out_call *gcs_look_once(struct job *, void (*done)(void *, struct out_call *, const struct out_answer *));
 /* "/bucket/object", not encoded. */
 void gcs_object_path(const struct gcs *, const char *object, struct buf *out);
 
-bool gcs_gone(int status);
 void gcs_answer_stat(const struct out_call *, struct store_stat *);
 bool gcs_answer_crc(const struct out_call *, uint32_t *crc) must_check;
+/* From a look before the write: what it will replace, for the accounts. */
 void gcs_note_replaced(struct job *, struct out_call *, const struct out_answer *);
 
 /* ---- gcs_write.c, gcs_sign.c: what other parts need of them ---- */
@@ -166,11 +184,15 @@ void gcs_put_stored(struct job *, int64_t size);
 
 /* After our own write or removal. */
 void gcs_cache_drop(struct gcs *, const char *object);
-int64_t gcs_ttl_capped(const struct gcs *, int64_t ttl_s);
-bool gcs_can_sign(struct job *);
+/* Whether addresses can be signed, for ttl_s or the most that is allowed (j->ttl_s); else the job is finished. */
+bool gcs_can_sign(struct job *, int64_t ttl_s) must_check;
+void gcs_urls_new(struct job *, size_t n);
+/* One address of the object, prepared for its signature. */
 void gcs_sign_prepare(struct job *, const char *method, const struct v4_pair *query, size_t n, struct buf *url, struct buf *to_sign);
+/* j->urls signed: of one address, and by what gcp_sign() calls of several. */
 void gcs_sign_one(struct job *, const char *method, const struct v4_pair *query, size_t n);
 void gcs_sign_done(void *user, const struct text *hex, const char *why);
+/* IAM does not let us sign: everything goes through the server, and a minute later it is tried again. False: it was something else. */
 bool gcs_sign_rests(struct gcs *);
 
 /* ---- the store's functions: see store.h ---- */

@@ -22,7 +22,7 @@
 
 /*
  * What the client holds as upload_id: kind, parts, time, a tag over them and the object, and the bucket's own id. So complete and abort cannot be aimed elsewhere,
- * on any server, without a table. kind: m multipart, s one signed PUT, e empty.
+ * on any server, without a table.
  */
 static void
 upload_tag(const struct job *j, const char *head, struct text id, char out[33])
@@ -47,7 +47,7 @@ upload_id_give(struct job *j, struct text id)
 	struct buf out = { 0 };
 	char head[64], tag[33];
 
-	snprintf(head, sizeof(head), "%c.%d.%lld", j->kind, j->parts, (long long)(clock_ms() / 1000));
+	snprintf(head, sizeof(head), "%c.%d.%lld", (int)j->kind, j->parts, (long long)(clock_ms() / 1000));
 	upload_tag(j, head, id, tag);
 	buf_printf(&out, "%s.%s.", head, tag);
 	buf_text(&out, id);
@@ -79,10 +79,10 @@ upload_id_take(struct job *j, struct text given)
 		return false;
 	if (kind.n != 1 || memchr("mse", kind.s[0], 3) == NULL || !text_int(parts, &n) || n < 0 || n > PARTS_MOST || !text_int(begun, &seconds))
 		return false;
-	j->kind = kind.s[0];
+	j->kind = (enum upload_kind)kind.s[0];
 	j->parts = (int)n;
 	j->begun_s = seconds;
-	snprintf(head, sizeof(head), "%c.%d.%lld", j->kind, j->parts, (long long)seconds);
+	snprintf(head, sizeof(head), "%c.%d.%lld", (int)j->kind, j->parts, (long long)seconds);
 	upload_tag(j, head, rest, want);
 	if (tag.n != 32 || CRYPTO_memcmp(tag.s, want, 32) != 0)
 		return false;
@@ -100,9 +100,8 @@ parts_sign(struct job *j)
 	char number[16];
 	int i;
 
-	j->urls = calloc((size_t)j->parts, sizeof(*j->urls));
-	PRECOND(j->urls != NULL && strings != NULL && to_sign != NULL);
-	j->url_count = (size_t)j->parts;
+	PRECOND(strings != NULL && to_sign != NULL);
+	gcs_urls_new(j, (size_t)j->parts);
 	for (i = 0; i < j->parts; i++) {
 		struct v4_pair query[2] = { { TEXT("partNumber"), TEXT_NONE }, { TEXT("uploadId"), buf_view(&j->upload) } };
 
@@ -127,12 +126,8 @@ create_answered(void *user, struct out_call *call, const struct out_answer *a)
 	(void)call;
 	j->call = NULL;
 	if (a->status != 200) {
-		if (gcs_renewed(j, a))
-			return;
-		if (a->status == 404)
-			gcs_finish(j, STORE_DENIED, "the bucket does not exist");
-		else
-			gcs_refused(j, a, "storage.multipartUploads.create");
+		if (!gcs_renewed(j, a))
+			gcs_write_refused(j, a, "storage.multipartUploads.create");
 		return;
 	}
 	id = xml_value(j->op->arena, a->body, "UploadId");
@@ -151,8 +146,7 @@ create_go(struct job *j)
 	struct ask a = { .method = "POST", .object = j->object, .has_body = true, .repeat = true, .done = create_answered };
 
 	gcs_ask_query(&a, "uploads", TEXT_NONE);
-	gcs_ask_header(&a, "Content-Type", text_from(j->type));
-	gcs_ask_header(&a, "Cache-Control", TEXT(GCS_CACHE_CONTROL));
+	gcs_ask_type(&a, j);
 	j->call = gcs_ask_send(j, &a);
 }
 
@@ -169,16 +163,16 @@ gcs_multipart_create(struct store *store, struct text key, int parts, struct tex
 	struct job *j = gcs_job_new(store, key, op);
 
 	j->parts = parts;
-	j->type = strndup(content_type.n > 0 ? content_type.s : "application/octet-stream", content_type.n > 0 ? content_type.n : 24);
-	PRECOND(j->type != NULL);
-	/* All parts are signed now and the client never asks again: twenty seconds each, an hour at least, half a day at most. */
-	j->ttl_s = gcs_ttl_capped(j->gcs, parts * 20 < 3600 ? 3600 : parts * 20 > 43200 ? 43200 : parts * 20);
-	j->kind = parts == 0 ? 'e' : parts == 1 ? 's' : 'm';
+	gcs_type_set(j, content_type);
+	j->kind = parts == 0 ? UPLOAD_EMPTY : parts == 1 ? UPLOAD_SINGLE : UPLOAD_PARTS;
 	if (parts < 0 || parts > PARTS_MOST) {
 		gcs_finish(j, STORE_UNSUPPORTED, "Multipart upload is not supported for the current artifact repository: more than 10,000 parts");
-	} else if (!gcs_can_sign(j)) {
 		return;
-	} else if (parts == 0) {
+	}
+	/* All parts are signed now and the client never asks again: twenty seconds each, an hour at least, half a day at most. */
+	if (!gcs_can_sign(j, parts * 20 < 3600 ? 3600 : parts * 20 > 43200 ? 43200 : parts * 20))
+		return;
+	if (parts == 0) {
 		upload_id_give(j, TEXT("-"));
 		gcs_finish(j, STORE_OK, NULL);
 	} else {
@@ -204,28 +198,26 @@ complete_looked(void *user, struct out_call *call, const struct out_answer *a)
 
 	j->call = NULL;
 	if (a->status == 404) {
-		gcs_finish(j, STORE_BAD, j->kind == 's' ? "the file was not uploaded to its address" : "the upload is unknown, aborted or too old");
+		gcs_finish(j, STORE_BAD, j->kind == UPLOAD_SINGLE ? "the file was not uploaded to its address" : "the upload is unknown, aborted or too old");
 		return;
 	}
 	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.get");
+		gcs_failed(j, a, "storage.objects.get");
 		return;
 	}
 	gcs_answer_stat(call, &st);
 	/* After an answer that was lost, or of a single PUT: is it ours? By the tag that its PUT was answered with; else by its time: another's may have come after ours. Two clocks are compared. */
-	if (j->kind == 's')
+	if (j->kind == UPLOAD_SINGLE)
 		sent = unquoted(j->given_parts[0].etag);
 	if ((sent.n == 0 || !text_eq(sent, unquoted(out_answer_header(call, "etag")))) && st.mtime_ms != 0 && st.mtime_ms / 1000 + (sent.n > 0 ? 2 : 60) < j->begun_s) {
 		gcs_finish(j, STORE_BAD, "the upload did not arrive; an older object is there");
 		return;
 	}
-	if (j->total >= 0 && st.size != j->total) {
+	if (j->size >= 0 && st.size != j->size) {
 		gcs_finish(j, STORE_CORRUPT, "the object's size is not that of its parts");
 		return;
 	}
 	j->op->stat = st;
-	j->total = -1;
 	gcs_put_stored(j, st.size);
 }
 
@@ -246,12 +238,12 @@ completed(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (!xml_next(a->body, &at, "Code", &code))
 		code = TEXT_NONE;
-	if ((a->status >= 200 && a->status < 300 && code.s == NULL) || text_is(code, "NoSuchUpload")) {
+	if ((gcs_good(a->status) && code.s == NULL) || text_is(code, "NoSuchUpload")) {
 		gcs_with_token(j, complete_look);
 	} else if (a->status == 200) {
 		gcs_finish(j, STORE_BUSY, "the bucket could not join the parts");
-	} else if (!gcs_renewed(j, a)) {
-		gcs_refused(j, a, "storage.objects.create (and storage.objects.delete to overwrite)");
+	} else {
+		gcs_failed(j, a, "storage.objects.create (and storage.objects.delete to overwrite)");
 	}
 }
 
@@ -339,13 +331,11 @@ parts_answered(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (a->status == 404) {
 		/* Completed by an earlier try whose answer was lost, or never begun. */
-		j->total = -1;
 		gcs_with_token(j, complete_look);
 		return;
 	}
 	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.multipartUploads.listParts");
+		gcs_failed(j, a, "storage.multipartUploads.listParts");
 		return;
 	}
 	parts_read(j, a->body);
@@ -361,9 +351,9 @@ parts_answered(void *user, struct out_call *call, const struct out_answer *a)
 		gcs_finish(j, STORE_BAD, fault);
 		return;
 	}
-	j->total = 0;
+	j->size = 0;
 	for (i = 0; i < j->listed_count; i++)
-		j->total += j->listed_size[i];
+		j->size += j->listed_size[i];
 	gcs_with_token(j, complete_go);
 }
 
@@ -418,13 +408,12 @@ gcs_multipart_complete(struct store *store, struct text key, struct text upload_
 		j->given_parts = copy;
 		j->given_part_count = n;
 	}
-	if (j->kind != 'm' && n != (size_t)j->parts) {
+	if (j->kind != UPLOAD_PARTS && n != (size_t)j->parts) {
 		gcs_finish(j, STORE_BAD, "the list of parts is not complete");
-	} else if (j->kind == 'e') {
-		j->type = strdup(artifact_type(key));
-		PRECOND(j->type != NULL);
+	} else if (j->kind == UPLOAD_EMPTY) {
+		gcs_type_set(j, text_from(artifact_type(key)));
 		gcs_with_token(j, gcs_put_small);
-	} else if (j->kind == 's') {
+	} else if (j->kind == UPLOAD_SINGLE) {
 		gcs_with_token(j, complete_look);
 	} else {
 		j->listed = calloc(PARTS_MOST, sizeof(*j->listed));
@@ -443,10 +432,10 @@ aborted(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
-	if (a->status == 404 || (a->status >= 200 && a->status < 300))
+	if (a->status == 404 || gcs_good(a->status))
 		gcs_finish(j, STORE_OK, NULL);
-	else if (!gcs_renewed(j, a))
-		gcs_refused(j, a, "storage.multipartUploads.abort");
+	else
+		gcs_failed(j, a, "storage.multipartUploads.abort");
 }
 
 static void
@@ -465,7 +454,7 @@ gcs_multipart_abort(struct store *store, struct text key, struct text upload_id,
 
 	if (!upload_id_take(j, upload_id))
 		gcs_finish(j, STORE_BAD, "the upload id does not belong to this path");
-	else if (j->kind != 'm')
+	else if (j->kind != UPLOAD_PARTS)
 		gcs_finish(j, STORE_OK, NULL);
 	else
 		gcs_with_token(j, abort_go);

@@ -19,8 +19,8 @@ stat_answered(void *user, struct out_call *call, const struct out_answer *a)
 	if (a->status == 200) {
 		gcs_answer_stat(call, &j->op->stat);
 		gcs_finish(j, STORE_OK, NULL);
-	} else if (!gcs_renewed(j, a)) {
-		gcs_refused(j, a, "storage.objects.get");
+	} else {
+		gcs_failed(j, a, "storage.objects.get");
 	}
 }
 
@@ -156,7 +156,7 @@ get_answered(void *user, struct out_call *call, const struct out_answer *a)
 	}
 	if (j->finished)
 		return;
-	if (a->status >= 200 && a->status < 300 && j->told) {
+	if (gcs_good(a->status) && j->told) {
 		whole = j->expected < 0 || j->delivered == j->expected;
 		if (whole && (!j->summing || j->crc == j->crc_wanted)) {
 			gcs_finish(j, STORE_OK, NULL);
@@ -175,8 +175,7 @@ get_answered(void *user, struct out_call *call, const struct out_answer *a)
 			gcs_finish(j, STORE_BUSY, "the bucket broke off");
 		return;
 	}
-	if (!gcs_renewed(j, a))
-		gcs_refused(j, a, "storage.objects.get");
+	gcs_failed(j, a, "storage.objects.get");
 }
 
 static void
@@ -184,7 +183,7 @@ get_go(struct job *j)
 {
 	struct ask a = { .method = "GET", .object = j->object, .repeat = true, .head = on_head, .data = on_data, .done = get_answered };
 	int64_t from = j->offset + j->delivered;
-	char range[64], generation[32];
+	char range[64];
 
 	gcs_ask_header(&a, "Accept-Encoding", TEXT("gzip"));
 	if (from > 0 || j->length >= 0) {
@@ -194,10 +193,8 @@ get_go(struct job *j)
 			snprintf(range, sizeof(range), "bytes=%lld-", (long long)from);
 		gcs_ask_header(&a, "Range", text_from(range));
 	}
-	if (j->told && j->op->stat.generation != 0) {
-		snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
-		gcs_ask_query(&a, "generation", text_from(generation));
-	}
+	if (j->told)
+		gcs_ask_generation(&a, j->op->stat.generation);
 	j->call = gcs_ask_send(j, &a);
 }
 

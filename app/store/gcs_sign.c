@@ -14,16 +14,37 @@
 #define SIGN_REST_MS 60000
 /* What we sign is dated back by this, for clocks that differ. */
 #define SKEW_S 30
+#define CACHE_SETS 1024
+#define CACHE_WAYS 4
+
+/* An address that leads to one generation of an object, owned by the cache. */
+struct cached {
+	char *object;
+	int64_t ttl_s;
+	uint64_t generation;
+	int64_t size;
+	int64_t until_ms, used_ms;
+	char *url;
+};
 
 /* ---- the cache ---- */
 
 static struct cached *
+cache_set(struct gcs *g, const char *object)
+{
+	if (g->cache == NULL)
+		g->cache = calloc(CACHE_SETS * CACHE_WAYS, sizeof(*g->cache));
+	PRECOND(g->cache != NULL);
+	return &g->cache[text_hash(text_from(object)) % CACHE_SETS * CACHE_WAYS];
+}
+
+static struct cached *
 cache_find(struct gcs *g, const char *object, int64_t ttl_s)
 {
-	struct cached *set = g->cache[text_hash(text_from(object)) % GCS_CACHE_SETS];
+	struct cached *set = cache_set(g, object);
 	size_t i;
 
-	for (i = 0; i < GCS_CACHE_WAYS; i++) {
+	for (i = 0; i < CACHE_WAYS; i++) {
 		if (set[i].object != NULL && set[i].ttl_s == ttl_s && strcmp(set[i].object, object) == 0)
 			return &set[i];
 	}
@@ -40,14 +61,13 @@ cached_clear(struct cached *c)
 	memset(c, 0, sizeof(*c));
 }
 
-/* After our own write or removal. */
 void
 gcs_cache_drop(struct gcs *g, const char *object)
 {
-	struct cached *set = g->cache[text_hash(text_from(object)) % GCS_CACHE_SETS];
+	struct cached *set = cache_set(g, object);
 	size_t i;
 
-	for (i = 0; i < GCS_CACHE_WAYS; i++) {
+	for (i = 0; i < CACHE_WAYS; i++) {
 		if (set[i].object != NULL && strcmp(set[i].object, object) == 0)
 			cached_clear(&set[i]);
 	}
@@ -57,11 +77,11 @@ static void
 cache_store(struct job *j, const struct store_stat *st, struct text url)
 {
 	struct gcs *g = j->gcs;
-	struct cached *c = cache_find(g, j->object, j->ttl_s), *set = g->cache[text_hash(text_from(j->object)) % GCS_CACHE_SETS];
+	struct cached *c = cache_find(g, j->object, j->ttl_s), *set = cache_set(g, j->object);
 	size_t i;
 
 	if (c == NULL) {
-		for (c = &set[0], i = 1; i < GCS_CACHE_WAYS; i++) {
+		for (c = &set[0], i = 1; i < CACHE_WAYS; i++) {
 			if (set[i].used_ms < c->used_ms)
 				c = &set[i];
 		}
@@ -88,7 +108,6 @@ sign_again(void *user)
 	g->store.can_sign = true;
 }
 
-/* IAM does not let us sign: everything goes through the server, and a minute later it is tried again. */
 bool
 gcs_sign_rests(struct gcs *g)
 {
@@ -102,25 +121,26 @@ gcs_sign_rests(struct gcs *g)
 }
 
 bool
-gcs_can_sign(struct job *j)
+gcs_can_sign(struct job *j, int64_t ttl_s)
 {
+	int64_t most = gcp_sign_most_s(j->gcs->gcp) - SKEW_S;
 	const char *why;
 
+	j->ttl_s = ttl_s < 1 ? 1 : ttl_s > most ? most : ttl_s;
 	if (gcp_can_sign(j->gcs->gcp, &why))
 		return true;
 	gcs_finish(j, STORE_UNSUPPORTED, why);
 	return false;
 }
 
-int64_t
-gcs_ttl_capped(const struct gcs *g, int64_t ttl_s)
+void
+gcs_urls_new(struct job *j, size_t n)
 {
-	int64_t most = gcp_sign_most_s(g->gcp) - SKEW_S;
-
-	return ttl_s < 1 ? 1 : ttl_s > most ? most : ttl_s;
+	j->urls = calloc(n, sizeof(*j->urls));
+	PRECOND(j->urls != NULL);
+	j->url_count = n;
 }
 
-/* One address of the object, prepared for its signature. */
 void
 gcs_sign_prepare(struct job *j, const char *method, const struct v4_pair *query, size_t n, struct buf *url, struct buf *to_sign)
 {
@@ -148,8 +168,7 @@ gcs_sign_done(void *user, const struct text *hex, const char *why)
 	}
 	for (i = 0; i < j->url_count; i++)
 		v4_append(&j->urls[i], hex[i]);
-	/* Without a generation it leads to whatever is there, of whatever size. */
-	if (j->ttl_s > 0 && j->kind == 'g' && j->op->stat.generation != 0)
+	if (j->cacheable)
 		cache_store(j, &j->op->stat, buf_view(&j->urls[0]));
 	gcs_finish(j, STORE_OK, NULL);
 }
@@ -160,9 +179,7 @@ gcs_sign_one(struct job *j, const char *method, const struct v4_pair *query, siz
 	struct buf to_sign = { 0 };
 	struct text one;
 
-	j->urls = calloc(1, sizeof(*j->urls));
-	PRECOND(j->urls != NULL);
-	j->url_count = 1;
+	gcs_urls_new(j, 1);
 	gcs_sign_prepare(j, method, query, n, &j->urls[0], &to_sign);
 	one = buf_view(&to_sign);
 	j->sign = gcp_sign(j->gcs->gcp, &one, 1, gcs_sign_done, j);
@@ -174,11 +191,9 @@ gcs_sign_one(struct job *j, const char *method, const struct v4_pair *query, siz
 static void
 give_cached(struct job *j, struct cached *c)
 {
-	j->urls = calloc(1, sizeof(*j->urls));
-	PRECOND(j->urls != NULL);
-	j->url_count = 1;
+	gcs_urls_new(j, 1);
 	buf_puts(&j->urls[0], c->url);
-	j->total = c->size;
+	j->size = c->size;
 	j->op->stat.generation = c->generation;
 	j->op->stat.size = c->size;
 	c->used_ms = loop_now_ms();
@@ -207,12 +222,11 @@ sign_get_looked(void *user, struct out_call *call, const struct out_answer *a)
 
 	j->call = NULL;
 	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.get");
+		gcs_failed(j, a, "storage.objects.get");
 		return;
 	}
 	gcs_answer_stat(call, &j->op->stat);
-	j->total = j->op->stat.encoded ? -1 : j->op->stat.size;
+	j->size = j->op->stat.encoded ? -1 : j->op->stat.size;
 	c = cache_find(j->gcs, j->object, j->ttl_s);
 	if (c != NULL && c->generation == j->op->stat.generation && clock_ms() < c->until_ms) {
 		give_cached(j, c);
@@ -224,8 +238,9 @@ sign_get_looked(void *user, struct out_call *call, const struct out_answer *a)
 		/* Pieces of two versions never mix: after an overwrite this address gives 404. */
 		snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
 		query[n++] = (struct v4_pair){ TEXT("generation"), text_from(generation) };
+		/* Without one it leads to whatever is there, of whatever size. */
+		j->cacheable = true;
 	}
-	j->kind = 'g';
 	gcs_sign_one(j, "GET", query, n);
 	buf_free(&name);
 }
@@ -241,8 +256,7 @@ gcs_sign_get(struct store *store, struct text key, int64_t ttl_s, struct store_o
 {
 	struct job *j = gcs_job_new(store, key, op);
 
-	j->ttl_s = gcs_ttl_capped(j->gcs, ttl_s);
-	if (!gcs_can_sign(j))
+	if (!gcs_can_sign(j, ttl_s))
 		return;
 	/* The object is looked at each time: another worker or server may just have replaced it, and a client reads what it wrote. Only signatures are kept. */
 	gcs_with_token(j, sign_get_go);
@@ -261,8 +275,7 @@ gcs_sign_put(struct store *store, struct text key, int64_t ttl_s, struct store_o
 {
 	struct job *j = gcs_job_new(store, key, op);
 
-	j->ttl_s = gcs_ttl_capped(j->gcs, ttl_s);
-	if (!gcs_can_sign(j))
+	if (!gcs_can_sign(j, ttl_s))
 		return;
 	gcs_cache_drop(j->gcs, j->object);
 	/* The signer's address comes with the first token. */

@@ -15,34 +15,40 @@
 
 /* ---- pages ---- */
 
-static void
+static struct name *
 name_add(struct job *j, struct text name, bool is_dir, int64_t size, int64_t generation)
 {
+	struct name *added;
+
 	if (j->name_count == j->name_cap) {
 		j->name_cap = j->name_cap == 0 ? 64 : j->name_cap * 2;
 		j->names = realloc(j->names, j->name_cap * sizeof(*j->names));
 		PRECOND(j->names != NULL);
 	}
-	j->names[j->name_count].s = strndup(name.s, name.n);
-	PRECOND(j->names[j->name_count].s != NULL);
-	j->names[j->name_count].upload = NULL;
-	j->names[j->name_count].is_dir = is_dir;
-	j->names[j->name_count].size = size;
-	j->names[j->name_count].generation = generation;
-	j->name_count++;
+	added = &j->names[j->name_count++];
+	*added = (struct name){ .s = strndup(name.s, name.n), .is_dir = is_dir, .size = size, .generation = generation };
+	PRECOND(added->s != NULL);
+	return added;
 }
 
-/* Adds a page's objects and folders to names (or to the sums only), and keeps the next page's token. False: not a whole page, or one that leads back to itself. */
+/*
+ * Adds a page's objects and folders to the names, or its objects to the sums, and keeps the next page's token. False: an answer that is no page, not a whole one, or one that
+ * leads back to itself; the job is finished, or asks again with a new token.
+ */
 static bool
-page_read(struct job *j, struct text body, bool keep)
+page_read(struct job *j, const struct out_answer *a, bool named)
 {
 	static const char end[] = "</ListBucketResult>";
 	struct arena *arena;
-	struct text inner, next;
+	struct text body = a->body, inner, next;
 	size_t at = 0, prefix = strlen(j->object);
 	int64_t size, generation;
 	bool good = true;
 
+	if (a->status != 200) {
+		gcs_failed(j, a, "storage.objects.list");
+		return false;
+	}
 	if (body.n == 0 || memmem(body.s, body.n, end, sizeof(end) - 1) == NULL) {
 		gcs_finish(j, STORE_BUSY, "the bucket's list is cut short");
 		return false;
@@ -58,16 +64,18 @@ page_read(struct job *j, struct text body, bool keep)
 		/* The object "folder/" that some tools make is the folder itself. */
 		if (!text_starts(key, j->object) || (key.n == prefix && !j->recursive))
 			continue;
-		j->bytes += size;
-		j->objects++;
-		if (keep)
+		if (named) {
 			name_add(j, j->recursive ? key : text_skip(key, prefix), false, size, generation);
+		} else {
+			j->bytes += size;
+			j->objects++;
+		}
 	}
 	at = 0;
 	while (xml_next(body, &at, "CommonPrefixes", &inner)) {
 		struct text key = xml_value(arena, inner, "Prefix");
 
-		if (keep && key.n > prefix + 1 && key.s[key.n - 1] == '/' && text_starts(key, j->object))
+		if (named && key.n > prefix + 1 && key.s[key.n - 1] == '/' && text_starts(key, j->object))
 			name_add(j, (struct text){ key.s + prefix, key.n - prefix - 1 }, true, 0, 0);
 	}
 	next = xml_value(arena, body, "NextContinuationToken");
@@ -147,18 +155,13 @@ list_answered(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
-	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.list");
+	if (!page_read(j, a, true))
 		return;
-	}
-	if (!page_read(j, a->body, true))
-		return;
-	if (j->name_count > LIST_MOST)
+	if (j->name_count > LIST_MOST) {
 		gcs_finish(j, STORE_BAD, "the folder has more than 50,000 entries; list a folder below it");
-	else if (j->more)
+	} else if (j->more) {
 		gcs_with_token(j, list_go);
-	else {
+	} else {
 		entries_give(j);
 		gcs_finish(j, STORE_OK, NULL);
 	}
@@ -190,12 +193,7 @@ usage_answered(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
-	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.list");
-		return;
-	}
-	if (!page_read(j, a->body, false))
+	if (!page_read(j, a, false))
 		return;
 	if (j->more)
 		gcs_with_token(j, usage_go);
@@ -225,13 +223,13 @@ static void remove_page_go(struct job *);
 static void deletes_send(struct job *);
 
 /* Only the generation that was seen is removed: a repeat after a lost answer leaves alone what was written since. */
-static void
-ask_generation(struct ask *a, int64_t generation, char text[32])
+static struct out_call *
+delete_send(struct job *j, struct ask *a, int64_t generation)
 {
-	if (generation == 0)
-		return;
-	snprintf(text, 32, "%lld", (long long)generation);
-	gcs_ask_header(a, "x-goog-if-generation-match", text_from(text));
+	gcs_cache_drop(j->gcs, a->object);
+	if (generation != 0)
+		gcs_ask_match(a, generation);
+	return gcs_ask_send(j, a);
 }
 
 static void
@@ -255,7 +253,7 @@ deleted(void *user, struct out_call *call, const struct out_answer *a)
 	} else if (!gcs_gone(a->status)) {
 		gcs_refused(j, a, "storage.objects.delete");
 		return;
-	} else if (a->status != 404 && a->status != 412) {
+	} else if (gcs_good(a->status)) {
 		j->bytes += f->size;
 		j->objects++;
 	}
@@ -282,16 +280,13 @@ deletes_send(struct job *j)
 		struct flight *f = &j->flights[i];
 		struct name *name = &j->names[j->next_delete];
 		struct ask a = { .method = "DELETE", .object = name->s, .repeat = true, .done = deleted, .user = f };
-		char generation[32];
 
 		if (f->call != NULL)
 			continue;
 		j->next_delete++;
 		f->job = j;
 		f->size = name->size;
-		gcs_cache_drop(j->gcs, name->s);
-		ask_generation(&a, name->generation, generation);
-		f->call = gcs_ask_send(j, &a);
+		f->call = delete_send(j, &a, name->generation);
 	}
 }
 
@@ -299,22 +294,14 @@ static void
 remove_listed(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
-	int64_t bytes = j->bytes, objects = j->objects;
 
 	(void)call;
 	j->call = NULL;
-	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.list");
-		return;
-	}
 	gcs_names_free(j);
 	j->next_delete = 0;
-	if (!page_read(j, a->body, true))
-		return;
 	/* Counted when they are gone. */
-	j->bytes = bytes;
-	j->objects = objects;
+	if (!page_read(j, a, true))
+		return;
 	if (j->name_count > 0)
 		deletes_send(j);
 	else if (j->more)
@@ -337,15 +324,13 @@ remove_single_gone(void *user, struct out_call *call, const struct out_answer *a
 	(void)call;
 	j->call = NULL;
 	if (!gcs_gone(a->status)) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.objects.delete");
+		gcs_failed(j, a, "storage.objects.delete");
 		return;
 	}
-	if (a->status != 404 && a->status != 412) {
-		j->bytes = j->total;
+	if (gcs_good(a->status)) {
+		j->bytes = j->size;
 		j->objects = 1;
 	}
-	j->total = -1;
 	object_as_folder(j);
 	gcs_with_token(j, remove_page_go);
 }
@@ -354,11 +339,8 @@ static void
 remove_single_go(struct job *j)
 {
 	struct ask a = { .method = "DELETE", .object = j->object, .repeat = true, .done = remove_single_gone };
-	char generation[32];
 
-	gcs_cache_drop(j->gcs, j->object);
-	ask_generation(&a, (int64_t)j->op->stat.generation, generation);
-	j->call = gcs_ask_send(j, &a);
+	j->call = delete_send(j, &a, (int64_t)j->op->stat.generation);
 }
 
 /* Is the key itself an object? Then it goes first. */
@@ -372,13 +354,13 @@ remove_looked(void *user, struct out_call *call, const struct out_answer *a)
 	if (a->status == 200) {
 		gcs_answer_stat(call, &st);
 		j->op->stat = st;
-		j->total = st.size > 0 ? st.size : 0;
+		j->size = st.size > 0 ? st.size : 0;
 		gcs_with_token(j, remove_single_go);
 	} else if (a->status == 404) {
 		object_as_folder(j);
 		gcs_with_token(j, remove_page_go);
-	} else if (!gcs_renewed(j, a)) {
-		gcs_refused(j, a, "storage.objects.get");
+	} else {
+		gcs_failed(j, a, "storage.objects.get");
 	}
 }
 
@@ -411,7 +393,7 @@ swept(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
-	if (a->status != 404 && (a->status < 200 || a->status >= 300)) {
+	if (a->status != 404 && !gcs_good(a->status)) {
 		gcs_refused(j, a, "storage.multipartUploads.abort");
 		return;
 	}
@@ -445,8 +427,7 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 	(void)call;
 	j->call = NULL;
 	if (a->status != 200) {
-		if (!gcs_renewed(j, a))
-			gcs_refused(j, a, "storage.multipartUploads.list");
+		gcs_failed(j, a, "storage.multipartUploads.list");
 		return;
 	}
 	while (xml_next(a->body, &at, "Upload", &inner)) {
@@ -455,8 +436,7 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 
 		if (key.n == 0 || id.n == 0 || strptime(text_z(j->op->arena, begun), "%Y-%m-%dT%H:%M:%S", &tm) == NULL || (int64_t)timegm(&tm) >= j->begun_s)
 			continue;
-		name_add(j, key, false, 0, 0);
-		j->names[j->name_count - 1].upload = strndup(id.s, id.n);
+		name_add(j, key, false, 0, 0)->upload = strndup(id.s, id.n);
 	}
 	key_marker = xml_value(j->op->arena, a->body, "NextKeyMarker");
 	id_marker = xml_value(j->op->arena, a->body, "NextUploadIdMarker");
@@ -465,7 +445,7 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 		buf_text(&j->page, key_marker);
 		buf_text(&j->upload, id_marker);
 		gcs_with_token(j, sweep_go);
-	} else if (j->ended) {
+	} else if (j->count_only) {
 		j->objects = (int64_t)j->name_count;
 		gcs_finish(j, STORE_OK, NULL);
 	} else {
@@ -493,6 +473,6 @@ gcs_sweep(struct store *store, int64_t before_ms, bool count_only, struct store_
 	struct job *j = gcs_job_new(store, TEXT(""), op);
 
 	j->begun_s = before_ms / 1000;
-	j->ended = count_only;
+	j->count_only = count_only;
 	gcs_with_token(j, sweep_go);
 }

@@ -46,11 +46,8 @@ static void
 corrupt_go(struct job *j)
 {
 	struct ask a = { .method = "DELETE", .object = j->object, .repeat = true, .done = corrupt_removed };
-	char generation[32];
 
-	snprintf(generation, sizeof(generation), "%llu", (unsigned long long)j->op->stat.generation);
-	if (j->op->stat.generation != 0)
-		gcs_ask_query(&a, "generation", text_from(generation));
+	gcs_ask_generation(&a, j->op->stat.generation);
 	j->call = gcs_ask_send(j, &a);
 }
 
@@ -141,7 +138,7 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 	struct job *j = user;
 
 	j->call = NULL;
-	if (a->status >= 200 && a->status < 300) {
+	if (gcs_good(a->status)) {
 		if (!j->overwrite)
 			j->replaced = STORE_REPLACED_NONE;
 		sum_compare(j, call);
@@ -151,12 +148,8 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 		gcs_with_token(j, small_look);
 		return;
 	}
-	if (gcs_renewed(j, a))
-		return;
-	if (a->status == 404)
-		gcs_finish(j, STORE_DENIED, "the bucket does not exist");
-	else
-		gcs_refused(j, a, j->overwrite ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create");
+	if (!gcs_renewed(j, a))
+		gcs_write_refused(j, a, j->overwrite ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create");
 }
 
 /* First "only if nothing is there": one request for a new object, safe to repeat, and it says whether something is replaced. */
@@ -164,16 +157,13 @@ void
 gcs_put_small(struct job *j)
 {
 	struct ask a = { .method = "PUT", .object = j->object, .body = buf_view(&j->small), .has_body = true, .repeat = !j->overwrite || j->over != 0, .done = small_answered };
-	char hash[24], generation[32];
+	char hash[24];
 
 	crc_text(j->crc, hash);
-	gcs_ask_header(&a, "Content-Type", text_from(j->type));
-	gcs_ask_header(&a, "Cache-Control", TEXT(GCS_CACHE_CONTROL));
+	gcs_ask_type(&a, j);
 	gcs_ask_header(&a, "x-goog-hash", text_from(hash));
-	if (a.repeat) {
-		snprintf(generation, sizeof(generation), "%lld", (long long)(j->overwrite ? j->over : 0));
-		gcs_ask_header(&a, "x-goog-if-generation-match", text_from(generation));
-	}
+	if (a.repeat)
+		gcs_ask_match(&a, j->overwrite ? j->over : 0);
 	j->call = gcs_ask_send(j, &a);
 }
 
@@ -187,18 +177,17 @@ big_answered(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (j->finished)
 		return;
-	if (a->status >= 200 && a->status < 300) {
+	if (gcs_good(a->status)) {
 		sum_compare(j, call);
 		return;
 	}
-	if (a->status == 401)
+	if (a->status == 401) {
+		/* The bytes are gone, so it cannot be done once more. */
 		gcp_token_refused(j->gcs->gcp, buf_view(&j->token));
-	if (a->status == 404)
-		gcs_finish(j, STORE_DENIED, "the bucket does not exist");
-	else if (a->status == 401)
 		gcs_finish(j, STORE_BUSY, "the bucket did not take the token; the next one is being fetched");
-	else
-		gcs_refused(j, a, j->replaced == STORE_REPLACED_NONE ? "storage.objects.create" : j->replaced >= 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create, or storage.objects.delete to overwrite,");
+		return;
+	}
+	gcs_write_refused(j, a, j->replaced == STORE_REPLACED_NONE ? "storage.objects.create" : j->replaced >= 0 ? "storage.objects.delete (needed to overwrite)" : "storage.objects.create, or storage.objects.delete to overwrite,");
 }
 
 static void
@@ -220,8 +209,7 @@ big_go(struct job *j)
 {
 	struct ask a = { .method = "PUT", .object = j->object, .stream = true, .length = j->length, .room = on_room, .done = big_answered };
 
-	gcs_ask_header(&a, "Content-Type", text_from(j->type));
-	gcs_ask_header(&a, "Cache-Control", TEXT(GCS_CACHE_CONTROL));
+	gcs_ask_type(&a, j);
 	j->call = gcs_ask_send(j, &a);
 	j->held = !out_give(j->call, j->small.s, j->small.n);
 	buf_free(&j->small);
@@ -247,7 +235,7 @@ big_looked(void *user, struct out_call *call, const struct out_answer *a)
 static void
 big_look(struct job *j)
 {
-	j->look = gcs_look_asked(j, false, big_looked);
+	j->look = gcs_look_once(j, big_looked);
 }
 
 static void
@@ -264,8 +252,7 @@ gcs_put(struct store *store, struct text key, int64_t length, struct text conten
 
 	PRECOND(key.n > 0);
 	j->length = length;
-	j->type = strndup(content_type.n > 0 ? content_type.s : "application/octet-stream", content_type.n > 0 ? content_type.n : 24);
-	PRECOND(j->type != NULL);
+	gcs_type_set(j, content_type);
 	if (length > (int64_t)SMALL_MOST)
 		big_start(j);
 }
