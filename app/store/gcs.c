@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/gcp_token.h"
 #include "store/gcs_job.h"
-#include "store/store.h"
 
 bool
 gcs_split(struct text uri, struct text *bucket, struct text *path)

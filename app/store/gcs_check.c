@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/out.h"
-#include "store/gcp_token.h"
 #include "store/xml.h"
 
 static const struct {

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "base/arena.h"
-#include "store/gcp_token.h"
 #include "store/xml.h"
 
 #define OBJECT_NAME_MOST 1024
@@ -433,8 +432,8 @@ gcs_answer_stat(const struct out_call *call, struct store_stat *st)
 		snprintf(st->etag, sizeof(st->etag), TEXT_FMT, TEXT_ARG(etag));
 }
 
-static struct out_call *
-look(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *))
+struct out_call *
+gcs_look_send(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *))
 {
 	struct ask a = { .method = "HEAD", .object = j->object, .repeat = repeat, .done = done };
 
@@ -443,16 +442,17 @@ look(struct job *j, bool repeat, void (*done)(void *, struct out_call *, const s
 	return gcs_ask_send(j, &a);
 }
 
-struct out_call *
-gcs_look(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+static void
+look_go(struct job *j)
 {
-	return look(j, true, done);
+	j->call = gcs_look_send(j, true, j->answered);
 }
 
-struct out_call *
-gcs_look_once(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+void
+gcs_look(struct job *j, void (*answered)(void *, struct out_call *, const struct out_answer *))
 {
-	return look(j, false, done);
+	j->answered = answered;
+	gcs_with_token(j, look_go);
 }
 
 void

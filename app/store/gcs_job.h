@@ -15,15 +15,16 @@
 #include "store/store.h"
 #include "store/v4sign.h"
 
+/* The most that a page of a list holds, of objects and of parts. */
 #define GCS_PAGE "1000"
 #define GCS_DELETES_WIDE 16
 /* Pairs of the query, and headers, that one request has at most. */
 #define GCS_ASK_MOST 8
 
 struct loop_timer;
-
 struct cached;
 
+/* One bucket, opened. Never freed. */
 struct gcs {
 	struct store store;
 	struct gcp *gcp;
@@ -65,12 +66,12 @@ struct job {
 	struct gcp_sign *sign;
 	struct loop_timer *timer;
 	void (*go)(struct job *); /* what the token is for */
-	struct buf token;         /* the one the last request went with */
+	void (*answered)(void *, struct out_call *, const struct out_answer *); /* who gets the answer, where go() serves several: looks, pages */
+	struct buf token; /* the one the last request went with */
 	bool second_token, finished;
-	bool *freed; /* set when the job is freed below a callback */
-	int64_t size;             /* the object's, as far as known: for its signed address; remove; complete: what its parts add up to. -1 */
-	int64_t bytes, objects;   /* what was put, removed, summed, swept; for the op, like the next */
-	int64_t replaced;
+	bool *freed;                      /* set when the job is freed below a callback */
+	int64_t size;                     /* the object's, as far as known; complete: what its parts add up to; else -1 */
+	int64_t bytes, objects, replaced; /* for the op */
 	/* get, put */
 	int64_t length; /* asked for, or announced; -1 */
 	uint32_t crc;   /* of what went through so far */
@@ -164,9 +165,9 @@ void gcs_ask_generation(struct ask *, uint64_t generation);
 /* Only when this generation is there; 0: only when nothing is. */
 void gcs_ask_match(struct ask *, int64_t generation);
 struct out_call *gcs_ask_send(struct job *, struct ask *);
-/* HEAD on the job's object; once: without repeats. */
-struct out_call *gcs_look(struct job *, void (*done)(void *, struct out_call *, const struct out_answer *));
-struct out_call *gcs_look_once(struct job *, void (*done)(void *, struct out_call *, const struct out_answer *));
+/* A look: HEAD on the job's object, with a token. */
+void gcs_look(struct job *, void (*answered)(void *, struct out_call *, const struct out_answer *));
+struct out_call *gcs_look_send(struct job *, bool repeat, void (*done)(void *, struct out_call *, const struct out_answer *));
 /* "/bucket/object", not encoded. */
 void gcs_object_path(const struct gcs *, const char *object, struct buf *out);
 
@@ -186,12 +187,11 @@ void gcs_put_stored(struct job *, int64_t size);
 void gcs_cache_drop(struct gcs *, const char *object);
 /* Whether addresses can be signed, for ttl_s or the most that is allowed (j->ttl_s); else the job is finished. */
 bool gcs_can_sign(struct job *, int64_t ttl_s) must_check;
-void gcs_urls_new(struct job *, size_t n);
 /* One address of the object, prepared for its signature. */
 void gcs_sign_prepare(struct job *, const char *method, const struct v4_pair *query, size_t n, struct buf *url, struct buf *to_sign);
-/* j->urls signed: of one address, and by what gcp_sign() calls of several. */
+/* The job ends with signed addresses: of the object; of each part of j->upload. */
 void gcs_sign_one(struct job *, const char *method, const struct v4_pair *query, size_t n);
-void gcs_sign_done(void *user, const struct text *hex, const char *why);
+void gcs_sign_parts(struct job *);
 /* IAM does not let us sign: everything goes through the server, and a minute later it is tried again. False: it was something else. */
 bool gcs_sign_rests(struct gcs *);
 

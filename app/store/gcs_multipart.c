@@ -12,8 +12,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/out.h"
-#include "store/gcp_token.h"
 #include "store/xml.h"
 
 #define PARTS_MOST 10000
@@ -93,31 +91,6 @@ upload_id_take(struct job *j, struct text given)
 /* ---- create ---- */
 
 static void
-parts_sign(struct job *j)
-{
-	struct text *strings = calloc((size_t)j->parts, sizeof(*strings));
-	struct buf *to_sign = calloc((size_t)j->parts, sizeof(*to_sign));
-	char number[16];
-	int i;
-
-	PRECOND(strings != NULL && to_sign != NULL);
-	gcs_urls_new(j, (size_t)j->parts);
-	for (i = 0; i < j->parts; i++) {
-		struct v4_pair query[2] = { { TEXT("partNumber"), TEXT_NONE }, { TEXT("uploadId"), buf_view(&j->upload) } };
-
-		snprintf(number, sizeof(number), "%d", i + 1);
-		query[0].value = text_from(number);
-		gcs_sign_prepare(j, "PUT", query, 2, &j->urls[i], &to_sign[i]);
-		strings[i] = buf_view(&to_sign[i]);
-	}
-	j->sign = gcp_sign(j->gcs->gcp, strings, (size_t)j->parts, gcs_sign_done, j);
-	for (i = 0; i < j->parts; i++)
-		buf_free(&to_sign[i]);
-	free(to_sign);
-	free(strings);
-}
-
-static void
 create_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
@@ -137,7 +110,7 @@ create_answered(void *user, struct out_call *call, const struct out_answer *a)
 	}
 	buf_text(&j->upload, id);
 	upload_id_give(j, id);
-	parts_sign(j);
+	gcs_sign_parts(j);
 }
 
 static void
@@ -222,12 +195,6 @@ complete_looked(void *user, struct out_call *call, const struct out_answer *a)
 }
 
 static void
-complete_look(struct job *j)
-{
-	j->call = gcs_look(j, complete_looked);
-}
-
-static void
 completed(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
@@ -239,7 +206,7 @@ completed(void *user, struct out_call *call, const struct out_answer *a)
 	if (!xml_next(a->body, &at, "Code", &code))
 		code = TEXT_NONE;
 	if ((gcs_good(a->status) && code.s == NULL) || text_is(code, "NoSuchUpload")) {
-		gcs_with_token(j, complete_look);
+		gcs_look(j, complete_looked);
 	} else if (a->status == 200) {
 		gcs_finish(j, STORE_BUSY, "the bucket could not join the parts");
 	} else {
@@ -331,7 +298,7 @@ parts_answered(void *user, struct out_call *call, const struct out_answer *a)
 	j->call = NULL;
 	if (a->status == 404) {
 		/* Completed by an earlier try whose answer was lost, or never begun. */
-		gcs_with_token(j, complete_look);
+		gcs_look(j, complete_looked);
 		return;
 	}
 	if (a->status != 200) {
@@ -381,12 +348,6 @@ before_looked(void *user, struct out_call *call, const struct out_answer *a)
 	gcs_with_token(j, parts_go);
 }
 
-static void
-before_go(struct job *j)
-{
-	j->call = gcs_look(j, before_looked);
-}
-
 void
 gcs_multipart_complete(struct store *store, struct text key, struct text upload_id, const struct store_part *parts, size_t n, struct store_op *op)
 {
@@ -414,12 +375,12 @@ gcs_multipart_complete(struct store *store, struct text key, struct text upload_
 		gcs_type_set(j, text_from(artifact_type(key)));
 		gcs_with_token(j, gcs_put_small);
 	} else if (j->kind == UPLOAD_SINGLE) {
-		gcs_with_token(j, complete_look);
+		gcs_look(j, complete_looked);
 	} else {
 		j->listed = calloc(PARTS_MOST, sizeof(*j->listed));
 		j->listed_size = calloc(PARTS_MOST, sizeof(*j->listed_size));
 		PRECOND(j->listed != NULL && j->listed_size != NULL);
-		gcs_with_token(j, before_go);
+		gcs_look(j, before_looked);
 	}
 }
 

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "base/out.h"
 #include "store/crc32c.h"
 
 #define RESUMES_MOST 4
@@ -24,16 +23,10 @@ stat_answered(void *user, struct out_call *call, const struct out_answer *a)
 	}
 }
 
-static void
-stat_go(struct job *j)
-{
-	j->call = gcs_look(j, stat_answered);
-}
-
 void
 gcs_stat(struct store *store, struct text key, struct store_op *op)
 {
-	gcs_with_token(gcs_job_new(store, key, op), stat_go);
+	gcs_look(gcs_job_new(store, key, op), stat_answered);
 }
 
 /* ---- get ---- */

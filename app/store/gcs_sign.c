@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/http.h"
-#include "base/out.h"
-#include "store/gcp_token.h"
-
 /* So long nothing is signed once IAM has refused. */
 #define SIGN_REST_MS 60000
 /* What we sign is dated back by this, for clocks that differ. */
@@ -133,8 +129,8 @@ gcs_can_sign(struct job *j, int64_t ttl_s)
 	return false;
 }
 
-void
-gcs_urls_new(struct job *j, size_t n)
+static void
+urls_new(struct job *j, size_t n)
 {
 	j->urls = calloc(n, sizeof(*j->urls));
 	PRECOND(j->urls != NULL);
@@ -155,8 +151,8 @@ gcs_sign_prepare(struct job *j, const char *method, const struct v4_pair *query,
 	buf_free(&path);
 }
 
-void
-gcs_sign_done(void *user, const struct text *hex, const char *why)
+static void
+sign_done(void *user, const struct text *hex, const char *why)
 {
 	struct job *j = user;
 	size_t i;
@@ -179,11 +175,36 @@ gcs_sign_one(struct job *j, const char *method, const struct v4_pair *query, siz
 	struct buf to_sign = { 0 };
 	struct text one;
 
-	gcs_urls_new(j, 1);
+	urls_new(j, 1);
 	gcs_sign_prepare(j, method, query, n, &j->urls[0], &to_sign);
 	one = buf_view(&to_sign);
-	j->sign = gcp_sign(j->gcs->gcp, &one, 1, gcs_sign_done, j);
+	j->sign = gcp_sign(j->gcs->gcp, &one, 1, sign_done, j);
 	buf_free(&to_sign);
+}
+
+void
+gcs_sign_parts(struct job *j)
+{
+	struct text *strings = calloc((size_t)j->parts, sizeof(*strings));
+	struct buf *to_sign = calloc((size_t)j->parts, sizeof(*to_sign));
+	char number[16];
+	int i;
+
+	PRECOND(strings != NULL && to_sign != NULL);
+	urls_new(j, (size_t)j->parts);
+	for (i = 0; i < j->parts; i++) {
+		struct v4_pair query[2] = { { TEXT("partNumber"), TEXT_NONE }, { TEXT("uploadId"), buf_view(&j->upload) } };
+
+		snprintf(number, sizeof(number), "%d", i + 1);
+		query[0].value = text_from(number);
+		gcs_sign_prepare(j, "PUT", query, 2, &j->urls[i], &to_sign[i]);
+		strings[i] = buf_view(&to_sign[i]);
+	}
+	j->sign = gcp_sign(j->gcs->gcp, strings, (size_t)j->parts, sign_done, j);
+	for (i = 0; i < j->parts; i++)
+		buf_free(&to_sign[i]);
+	free(to_sign);
+	free(strings);
 }
 
 /* ---- get ---- */
@@ -191,7 +212,7 @@ gcs_sign_one(struct job *j, const char *method, const struct v4_pair *query, siz
 static void
 give_cached(struct job *j, struct cached *c)
 {
-	gcs_urls_new(j, 1);
+	urls_new(j, 1);
 	buf_puts(&j->urls[0], c->url);
 	j->size = c->size;
 	j->op->stat.generation = c->generation;
@@ -245,12 +266,6 @@ sign_get_looked(void *user, struct out_call *call, const struct out_answer *a)
 	buf_free(&name);
 }
 
-static void
-sign_get_go(struct job *j)
-{
-	j->call = gcs_look(j, sign_get_looked);
-}
-
 void
 gcs_sign_get(struct store *store, struct text key, int64_t ttl_s, struct store_op *op)
 {
@@ -259,7 +274,7 @@ gcs_sign_get(struct store *store, struct text key, int64_t ttl_s, struct store_o
 	if (!gcs_can_sign(j, ttl_s))
 		return;
 	/* The object is looked at each time: another worker or server may just have replaced it, and a client reads what it wrote. Only signatures are kept. */
-	gcs_with_token(j, sign_get_go);
+	gcs_look(j, sign_get_looked);
 }
 
 /* ---- put ---- */

@@ -7,8 +7,6 @@
 #include <time.h>
 
 #include "base/arena.h"
-#include "base/out.h"
-#include "store/gcp_token.h"
 #include "store/xml.h"
 
 #define LIST_MOST 50000
@@ -91,9 +89,9 @@ page_read(struct job *j, const struct out_answer *a, bool named)
 }
 
 static void
-page_ask(struct job *j, void (*done)(void *, struct out_call *, const struct out_answer *))
+page_go(struct job *j)
 {
-	struct ask a = { .method = "GET", .repeat = true, .done = done };
+	struct ask a = { .method = "GET", .repeat = true, .done = j->answered };
 
 	gcs_ask_query(&a, "list-type", TEXT("2"));
 	gcs_ask_query(&a, "max-keys", TEXT(GCS_PAGE));
@@ -103,6 +101,13 @@ page_ask(struct job *j, void (*done)(void *, struct out_call *, const struct out
 	if (j->page.n > 0)
 		gcs_ask_query(&a, "continuation-token", buf_view(&j->page));
 	j->call = gcs_ask_send(j, &a);
+}
+
+static void
+page_ask(struct job *j, void (*answered)(void *, struct out_call *, const struct out_answer *))
+{
+	j->answered = answered;
+	gcs_with_token(j, page_go);
 }
 
 /* "folder" becomes "folder/": foo never lists foobar. */
@@ -146,8 +151,6 @@ entries_give(struct job *j)
 	}
 }
 
-static void list_go(struct job *);
-
 static void
 list_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
@@ -160,17 +163,11 @@ list_answered(void *user, struct out_call *call, const struct out_answer *a)
 	if (j->name_count > LIST_MOST) {
 		gcs_finish(j, STORE_BAD, "the folder has more than 50,000 entries; list a folder below it");
 	} else if (j->more) {
-		gcs_with_token(j, list_go);
+		page_ask(j, list_answered);
 	} else {
 		entries_give(j);
 		gcs_finish(j, STORE_OK, NULL);
 	}
-}
-
-static void
-list_go(struct job *j)
-{
-	page_ask(j, list_answered);
 }
 
 void
@@ -179,12 +176,10 @@ gcs_list(struct store *store, struct text key, struct store_op *op)
 	struct job *j = gcs_job_new(store, key, op);
 
 	object_as_folder(j);
-	gcs_with_token(j, list_go);
+	page_ask(j, list_answered);
 }
 
 /* ---- usage ---- */
-
-static void usage_go(struct job *);
 
 static void
 usage_answered(void *user, struct out_call *call, const struct out_answer *a)
@@ -196,15 +191,9 @@ usage_answered(void *user, struct out_call *call, const struct out_answer *a)
 	if (!page_read(j, a, false))
 		return;
 	if (j->more)
-		gcs_with_token(j, usage_go);
+		page_ask(j, usage_answered);
 	else
 		gcs_finish(j, STORE_OK, NULL);
-}
-
-static void
-usage_go(struct job *j)
-{
-	page_ask(j, usage_answered);
 }
 
 void
@@ -214,13 +203,13 @@ gcs_usage(struct store *store, struct text key, struct store_op *op)
 
 	j->recursive = true;
 	object_as_folder(j);
-	gcs_with_token(j, usage_go);
+	page_ask(j, usage_answered);
 }
 
 /* ---- remove ---- */
 
-static void remove_page_go(struct job *);
 static void deletes_send(struct job *);
+static void remove_listed(void *, struct out_call *, const struct out_answer *);
 
 /* Only the generation that was seen is removed: a repeat after a lost answer leaves alone what was written since. */
 static struct out_call *
@@ -266,7 +255,7 @@ deleted(void *user, struct out_call *call, const struct out_answer *a)
 			return;
 	}
 	if (j->more)
-		gcs_with_token(j, remove_page_go);
+		page_ask(j, remove_listed);
 	else
 		gcs_finish(j, STORE_OK, NULL);
 }
@@ -305,15 +294,9 @@ remove_listed(void *user, struct out_call *call, const struct out_answer *a)
 	if (j->name_count > 0)
 		deletes_send(j);
 	else if (j->more)
-		gcs_with_token(j, remove_page_go);
+		page_ask(j, remove_listed);
 	else
 		gcs_finish(j, STORE_OK, NULL);
-}
-
-static void
-remove_page_go(struct job *j)
-{
-	page_ask(j, remove_listed);
 }
 
 static void
@@ -332,7 +315,7 @@ remove_single_gone(void *user, struct out_call *call, const struct out_answer *a
 		j->objects = 1;
 	}
 	object_as_folder(j);
-	gcs_with_token(j, remove_page_go);
+	page_ask(j, remove_listed);
 }
 
 static void
@@ -358,16 +341,10 @@ remove_looked(void *user, struct out_call *call, const struct out_answer *a)
 		gcs_with_token(j, remove_single_go);
 	} else if (a->status == 404) {
 		object_as_folder(j);
-		gcs_with_token(j, remove_page_go);
+		page_ask(j, remove_listed);
 	} else {
 		gcs_failed(j, a, "storage.objects.get");
 	}
-}
-
-static void
-remove_go(struct job *j)
-{
-	j->call = gcs_look(j, remove_looked);
 }
 
 void
@@ -378,7 +355,7 @@ gcs_remove(struct store *store, struct text key, struct store_op *op)
 	/* An empty key would be everything. */
 	PRECOND(key.n > 0);
 	j->recursive = true;
-	gcs_with_token(j, remove_go);
+	gcs_look(j, remove_looked);
 }
 
 /* ---- uploads that nobody finished: their parts are billed until they are aborted ---- */

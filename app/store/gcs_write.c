@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/out.h"
 #include "store/crc32c.h"
-#include "store/gcp_token.h"
 
 /* Up to here a put is collected and sent in one piece: it can be repeated, and the bucket checks its sum before it keeps it. */
 #define SMALL_MOST ((size_t)256 * 1024)
@@ -70,12 +68,6 @@ sum_looked(void *user, struct out_call *call, const struct out_answer *a)
 	gcs_put_stored(j, j->given);
 }
 
-static void
-sum_look(struct job *j)
-{
-	j->call = gcs_look(j, sum_looked);
-}
-
 /* The bucket says that it has the object: does it say so of the bytes that were sent? */
 static void
 sum_compare(struct job *j, const struct out_call *call)
@@ -84,7 +76,7 @@ sum_compare(struct job *j, const struct out_call *call)
 
 	gcs_answer_stat(call, &j->op->stat);
 	if (!gcs_answer_crc(call, &crc))
-		gcs_with_token(j, sum_look);
+		gcs_look(j, sum_looked);
 	else if (crc != j->crc)
 		gcs_with_token(j, corrupt_go);
 	else
@@ -126,13 +118,6 @@ small_again(void *user, struct out_call *call, const struct out_answer *a)
 }
 
 static void
-small_look(struct job *j)
-{
-	j->looks++;
-	j->call = gcs_look(j, small_again);
-}
-
-static void
 small_answered(void *user, struct out_call *call, const struct out_answer *a)
 {
 	struct job *j = user;
@@ -145,7 +130,8 @@ small_answered(void *user, struct out_call *call, const struct out_answer *a)
 		return;
 	}
 	if (a->status == 412 && (!j->overwrite || j->over != 0)) {
-		gcs_with_token(j, small_look);
+		j->looks++;
+		gcs_look(j, small_again);
 		return;
 	}
 	if (!gcs_renewed(j, a))
@@ -235,7 +221,7 @@ big_looked(void *user, struct out_call *call, const struct out_answer *a)
 static void
 big_look(struct job *j)
 {
-	j->look = gcs_look_once(j, big_looked);
+	j->look = gcs_look_send(j, false, big_looked);
 }
 
 static void
