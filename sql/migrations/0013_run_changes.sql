@@ -23,6 +23,3 @@ create trigger run_changes before update of deleted_time on experiments for each
 
 -- log_apply() can stop in between; its new form comes with sql/functions.
 drop function if exists log_apply(bigint);
-
--- run_info() gives columns instead of JSON.
-drop function if exists run_info(runs, bigint);

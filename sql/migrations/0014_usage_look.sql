@@ -52,3 +52,6 @@ $$;
 comment on function usage_of_direct_model() is 'Notes that a logged model''s artifacts are to be counted in the bucket.';
 create trigger usage_of_direct_model after insert on logged_models for each row when (starts_with(new.artifact_uri, 'gs://')) execute function usage_of_direct_model();
 create trigger usage_of_direct_model_end after update of status on logged_models for each row when (starts_with(new.artifact_uri, 'gs://') and new.status <> old.status) execute function usage_of_direct_model();
+
+-- run_info() of earlier servers gave JSON; the one of sql/functions gives columns.
+drop function if exists run_info(runs, bigint);
