@@ -168,7 +168,7 @@ table_count(struct call *call)
 	count.offset = 0;
 	if (!search_compile(call->arena, &count, q, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
-	return call_query(call, q->sql, query_params(call, q), (int)q->param_count, table_counted);
+	return call_query(call, q->sql, q->steady, query_params(call, q), (int)q->param_count, table_counted);
 }
 
 static enum next

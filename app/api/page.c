@@ -146,7 +146,7 @@ settled(struct call *call, PGresult *none)
 	struct finding *f = call->state;
 
 	(void)none;
-	return call_query(call, f->query.sql, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
 }
 
 static enum next
@@ -182,7 +182,7 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 		/* A transaction of its own: batched with logging it could lock in the wrong order. */
 		return call_read(call, SQL_settle, p, 1, settled);
 	}
-	return call_query(call, f->query.sql, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
 }
 
 enum next

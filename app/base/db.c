@@ -622,7 +622,10 @@ flight_result(struct lane *lane, struct flight *flight, PGresult *result)
 	if (flight->kind == FLIGHT_READ) {
 		struct db_op *op = flight->op;
 		flight->op = NULL;
-		if (op != NULL)
+		/* Its statement could not be prepared (a lock, a timeout): once more, from the start. */
+		if (op != NULL && !good && strcmp(db_sqlstate(result), "26000") == 0 && ++op->tries <= 1)
+			queue_push_first(&db.reads, op);
+		else if (op != NULL)
 			op_end(op, result, good ? DB_OK : DB_FAILED);
 		PQclear(result);
 		reads_pump();

@@ -47,7 +47,8 @@ struct db_merger {
 /* One execution of one statement. Owned by the caller; must stay put until done(). */
 struct db_op {
 	const struct db_statement *statement; /* or NULL and: */
-	const char *sql;                      /* unprepared text (search), parameters only */
+	const char *sql;                      /* or text (search), parameters only */
+	bool steady;                          /* with sql: one of a few texts whose plan does not depend on the values; a lane prepares it when it comes a second time */
 	const struct db_param *params;
 	int param_count;
 	struct text order; /* writes: lock order, e.g. the run id */

@@ -2,6 +2,7 @@
 #include "base/db_lane.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include "base/log.h"
 
 enum { BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 2000 };
+
+#define SHAPE_SLOT ((uint32_t)1 << 16) /* in a PREPARE's slot: the first shape's */
 
 /* Arrays in libpq's form for one op; grown, never shrunk. */
 static struct {
@@ -113,6 +116,15 @@ lane_ready(void *of, int bits)
 }
 
 static void
+shapes_clear(struct lane *lane)
+{
+	for (size_t i = 0; lane->shapes != NULL && i < SHAPES; i++) {
+		free(lane->shapes[i].sql);
+		lane->shapes[i] = (struct shape){ 0 };
+	}
+}
+
+static void
 connected(struct lane *lane)
 {
 	lane_timer(lane, 0, NULL);
@@ -124,6 +136,7 @@ connected(struct lane *lane)
 	lane->broken = lane->last_words = false;
 	lane->backoff_ms = BACKOFF_FIRST_MS;
 	memset(lane->prepared, 0, db_statement_count * sizeof(*lane->prepared));
+	shapes_clear(lane);
 	watch(lane, LOOP_READ, lane_ready);
 	lane_is_up(lane);
 	lane->was_up = true;
@@ -192,7 +205,8 @@ lane_connect(struct lane *lane)
 {
 	if (lane->prepared == NULL) {
 		lane->prepared = calloc(db_statement_count + 1, sizeof(*lane->prepared));
-		PRECOND(lane->prepared != NULL);
+		lane->shapes = calloc(SHAPES, sizeof(*lane->shapes));
+		PRECOND(lane->prepared != NULL && lane->shapes != NULL);
 	}
 	lane->backoff_ms = BACKOFF_FIRST_MS;
 	connect_now(lane);
@@ -207,7 +221,10 @@ lane_close(struct lane *lane)
 		PQfinish(lane->conn);
 	lane->conn = NULL;
 	lane->state = LANE_DOWN;
+	shapes_clear(lane);
+	free(lane->shapes);
 	free(lane->prepared);
+	lane->shapes = NULL;
 	lane->prepared = NULL;
 }
 
@@ -303,20 +320,82 @@ scratch_fill(const struct db_op *op)
 	}
 }
 
-/* Prepared in a transaction of its own, so that a neighbour's failure does not undo it. */
+/* In a transaction of its own, so that a neighbour's failure does not undo it. */
+static bool
+prepare_send(struct lane *lane, const char *name, const char *sql, uint32_t slot, int types)
+{
+	if (!PQsendPrepare(lane->conn, name, sql, types, types > 0 ? scratch.types : NULL))
+		return failed(lane);
+	struct flight *flight = flight_new();
+	flight->kind = FLIGHT_PREPARE;
+	flight->slot = slot;
+	flight_push(lane, flight);
+	return lane_send_sync(lane, NULL);
+}
+
 static bool
 lane_prepare(struct lane *lane, const struct db_statement *statement)
 {
 	if (lane->prepared[statement->slot])
 		return true;
-	if (!PQsendPrepare(lane->conn, statement->name, statement->sql, 0, NULL))
-		return failed(lane);
-	struct flight *flight = flight_new();
-	flight->kind = FLIGHT_PREPARE;
-	flight->slot = statement->slot;
-	flight_push(lane, flight);
 	lane->prepared[statement->slot] = true;
-	return lane_send_sync(lane, NULL);
+	return prepare_send(lane, statement->name, statement->sql, statement->slot, 0);
+}
+
+static struct text
+shape_name(uint64_t number, char name[32])
+{
+	int n = snprintf(name, 32, "shape%llu", (unsigned long long)number);
+	return (struct text){ name, (size_t)n };
+}
+
+static void
+shape_forget(struct lane *lane, struct shape *shape)
+{
+	char name[32], command[64];
+	if (shape->number > 0) {
+		(void)snprintf(command, sizeof(command), "deallocate " TEXT_FMT, TEXT_ARG(shape_name(shape->number, name)));
+		(void)lane_send_command(lane, command);
+	}
+	free(shape->sql);
+	*shape = (struct shape){ 0 };
+}
+
+/* The text's place, or the one that was not used for longest. */
+static struct shape *
+shape_place(struct lane *lane, uint64_t hash)
+{
+	struct shape *oldest = lane->shapes;
+	for (struct shape *s = lane->shapes; s < lane->shapes + SHAPES; s++) {
+		if (s->used > 0 && s->hash == hash)
+			return s;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	return oldest;
+}
+
+/* The statement of a steady text, which is prepared when it comes a second time; false: it goes as it is. scratch is filled. */
+static bool
+shape_find(struct lane *lane, const struct db_op *op, char name[32])
+{
+	uint64_t hash = text_hash(text_from(op->sql));
+	struct shape *shape = shape_place(lane, hash);
+	if (shape->used == 0 || shape->hash != hash) {
+		shape_forget(lane, shape);
+		*shape = (struct shape){ .hash = hash, .used = ++lane->uses };
+		return false;
+	}
+	shape->used = ++lane->uses;
+	if (shape->number == 0) {
+		shape->number = lane->uses;
+		shape->sql = strdup(op->sql);
+		PRECOND(shape->sql != NULL);
+		(void)shape_name(shape->number, name);
+		(void)prepare_send(lane, name, op->sql, SHAPE_SLOT + (uint32_t)(shape - lane->shapes), op->param_count);
+	}
+	(void)shape_name(shape->number, name);
+	return strcmp(shape->sql, op->sql) == 0;
 }
 
 bool
@@ -329,9 +408,13 @@ lane_send_op(struct lane *lane, const struct db_op *op, const struct flight *as)
 	if (statement != NULL && as->kind == FLIGHT_READ && !lane_prepare(lane, statement))
 		return false;
 	scratch_fill(op);
+	char shape[32];
+	const char *name = statement != NULL ? statement->name : op->steady && shape_find(lane, op, shape) ? shape : NULL;
+	if (lane->broken)
+		return false;
 	const char *const *values = scratch.values;
-	int sent = statement != NULL ?
-	    PQsendQueryPrepared(lane->conn, statement->name, op->param_count, values, scratch.lengths, scratch.formats, 1) :
+	int sent = name != NULL ?
+	    PQsendQueryPrepared(lane->conn, name, op->param_count, values, scratch.lengths, scratch.formats, 1) :
 	    PQsendQueryParams(lane->conn, op->sql, op->param_count, scratch.types, values, scratch.lengths, scratch.formats, 1);
 	if (!sent)
 		return failed(lane);
@@ -390,8 +473,11 @@ prepare_ended(struct lane *lane, uint32_t slot, const PGresult *result)
 	if (PQresultStatus(result) == PGRES_COMMAND_OK)
 		return;
 	struct text line = first_line(PQresultErrorMessage(result));
-	log_error("database: cannot prepare %s: " TEXT_FMT, db_statements[slot].name, TEXT_ARG(line));
-	lane->prepared[slot] = false;
+	log_error("database: cannot prepare %s: " TEXT_FMT, slot < SHAPE_SLOT ? db_statements[slot].name : "a search", TEXT_ARG(line));
+	if (slot < SHAPE_SLOT)
+		lane->prepared[slot] = false;
+	else
+		lane->shapes[slot - SHAPE_SLOT].number = 0;
 }
 
 /* True when this is no answer but the end of the connection: libpq's own report has no severity, PostgreSQL's last words are FATAL (shutdown, termination). */

@@ -12,12 +12,22 @@ enum lane_kind { LANE_READ, LANE_WRITE, LANE_LISTEN };
 enum lane_state { LANE_DOWN, LANE_RESOLVING, LANE_CONNECTING, LANE_UP };
 enum flight_kind { FLIGHT_COMMAND, FLIGHT_PREPARE, FLIGHT_READ, FLIGHT_PIECE, FLIGHT_SYNC };
 
+enum { SHAPES = 24 }; /* texts that a lane remembers; each costs PostgreSQL some 300 kB for its plan */
+
+/* A text of an op that is steady; all zero: a free place. */
+struct shape {
+	uint64_t hash;
+	uint64_t used;   /* when, as lane->uses counts */
+	uint64_t number; /* its statement is shape<number>; 0: seen once, not prepared */
+	char *sql;       /* of the statement */
+};
+
 /* Something sent whose answer is awaited; answers come in the order of sending. */
 struct flight {
 	struct flight *next;
 	enum flight_kind kind;
 	bool answered;       /* its result came; the NULL that ends it did not */
-	uint32_t slot;       /* PREPARE */
+	uint32_t slot;       /* PREPARE: the statement's, or a shape's (db_lane.c) */
 	struct db_op *op;    /* READ; NULL = forgotten */
 	struct batch *batch; /* PIECE, and the SYNC that ends a batch */
 	struct piece *piece; /* PIECE */
@@ -38,6 +48,8 @@ struct lane {
 	bool was_up;
 	int64_t backoff_ms;
 	bool *prepared; /* by db_statement.slot */
+	struct shape *shapes; /* SHAPES of them */
+	uint64_t uses;
 	struct flight *first, *last;
 	size_t in_flight; /* READ and PIECE flights */
 	struct batch *unsent; /* batches whose Sync could not be queued: surely not done */

@@ -431,12 +431,13 @@ call_write(struct call *call, const struct db_statement *sql, const struct db_pa
 }
 
 enum next
-call_query(struct call *call, struct text sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *))
+call_query(struct call *call, struct text sql, bool steady, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *))
 {
 	op_fill(call, params, n, then);
 	call->op.sql = text_z(call->arena, sql);
 	db_read(&call->op);
 	return WAIT;
+	call->op.steady = steady;
 }
 
 void

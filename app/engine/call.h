@@ -70,7 +70,8 @@ struct text call_path_arg(struct call *, const char *name);
 /* Submit a statement; `then` continues with its result (already checked for DB_OK), which the engine clears. Return what these return. */
 enum next call_read(struct call *, const struct db_statement *sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
 enum next call_write(struct call *, const struct db_statement *sql, const struct db_param *params, int n, struct text order, enum next (*then)(struct call *, PGresult *));
-enum next call_query(struct call *, struct text sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
+/* Text made for the request; steady: see struct db_op. */
+enum next call_query(struct call *, struct text sql, bool steady, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *));
 /* An op of the noun's own (mergers): sets done and counts it; the noun fills statement and params first. done must call call_op_done(). */
 void call_submit_write(struct call *, struct db_op *);
 void call_submit_read(struct call *, struct db_op *);

@@ -52,6 +52,7 @@ struct search_query {
 	struct text sql; /* parameters $1.. */
 	struct search_param *params;
 	size_t param_count;
+	bool steady; /* the plan of the text does not depend on the parameters */
 	/* The first column of each row is the identity (bigint), then `sort_columns` columns of type text which make the page token.
 	 * The identity of a model version is (registered_models.id << 31) | version. count_only: one row, one bigint. */
 	size_t sort_columns;

@@ -131,6 +131,13 @@ sql_bind_integer(struct compiler *c, int64_t i)
 	return bind(c, (struct search_param){ .type = SP_INT8, .i = i });
 }
 
+/* A number of our own or a page's size stays in the text: a prepared statement's plan is made for it. */
+struct text
+sql_literal(struct compiler *c, int64_t i)
+{
+	return text_format(c->arena, "%lld", (long long)i);
+}
+
 static struct text
 bind_number(struct compiler *c, double d)
 {
@@ -633,7 +640,7 @@ sql_page(struct compiler *c, const struct general *g, struct text head, struct t
 {
 	struct text after = c->continues ? general_after(c, g->keys, g->count) : PIECE(TRUE);
 	struct text offset = c->offset > 0 ? SQL(c, OFFSET, sql_bind_integer(c, c->offset)) : TEXT_NONE;
-	struct text page = SQL(c, GENERAL_PAGE, g->order, sql_bind_integer(c, c->limit), offset);
+	struct text page = SQL(c, GENERAL_PAGE, g->order, sql_literal(c, c->limit), offset);
 	struct text fence = TEXT_NONE;
 
 	for (size_t i = 0; i < g->count; i++)

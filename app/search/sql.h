@@ -61,6 +61,7 @@ struct text sql_join(struct compiler *c, struct text a, struct text b);
 /* Each binds a value and gives its $n. */
 struct text sql_bind_text(struct compiler *c, struct text t);
 struct text sql_bind_integer(struct compiler *c, int64_t i);
+struct text sql_literal(struct compiler *c, int64_t i);
 /* The number of a metric's, param's or tag's name: a reference to the head of the query, which looks each up once. */
 struct text sql_bind_key(struct compiler *c, struct text key);
 struct text sql_bind_experiments(struct compiler *c);

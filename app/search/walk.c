@@ -171,6 +171,7 @@ walk_filter(struct compiler *c, struct walk *w, const struct node *const *parts,
 					status = s + 1;
 			w->inner = sql_both(c, w->inner, SQL(c, EQ, PIECE(W_STATUS), sql_bind_integer(c, status)));
 			w->inner_runs = w->inner;
+			c->query->steady = false; /* rare ones have an index of their own */
 			continue;
 		}
 		w->filter = sql_both(c, w->filter, sql_tree(c, parts[i], &view));
@@ -226,9 +227,12 @@ static struct text
 hit_sql(struct compiler *c, const struct condition *d, struct text gate)
 {
 	bool one = c->request->experiment_count == 1;
-	struct text limit = sql_bind_integer(c, SEARCH_HITS + 1), where;
+	struct text limit = sql_literal(c, SEARCH_HITS + 1), where;
 
 	struct text begins = d->compare == CMP_LIKE ? sql_bind_text(c, like_beginning(c, d->text)) : TEXT_NONE;
+	/* The index is of use only to who knows the pattern. */
+	if (begins.n > 0)
+		c->query->steady = false;
 	if (d->attribute != NULL) {
 		where = sql_compare(c, d, sql_fragments[d->attribute->column], false);
 		if (d->attribute->column == F_RUN_NAME)
@@ -292,7 +296,7 @@ sample_sql(struct compiler *c, const struct walk *w)
 		where = sql_both(c, where, SQL(c, AFTER_RUNS, w->after[0], w->after[1], w->after[2]));
 	}
 	inner = runs ? SQL(c, INNER_RUNS, PIECE(NO_KEY), edge, which, where, order, PIECE(W_LIVING)) : SQL(c, INNER_VALUES, PIECE(NO_KEY), edge, which, where, order, w->table, w->key_id);
-	inner = SQL(c, WALK, inner, PIECE(TRUE), sql_bind_integer(c, rows < 10 ? 10 : (int64_t)rows));
+	inner = SQL(c, WALK, inner, PIECE(TRUE), sql_literal(c, rows < 10 ? 10 : (int64_t)rows));
 	return SQL(c, SAMPLE, many ? SQL(c, WALK_EACH, inner, sql_bind_experiments(c)) : inner, w->filter);
 }
 
@@ -312,7 +316,7 @@ walk_hits(struct compiler *c, struct walk *w, const struct node *const *parts, s
 	if (count == 0 || c->request->view == VIEW_DELETED || c->request->view == VIEW_ALL)
 		return;
 	add_cte(c, w, TEXT("s"), sample_sql(c, w));
-	struct text most = sql_bind_integer(c, SEARCH_HITS), enough = sql_bind_integer(c, SAMPLE_ENOUGH), gate = SQL(c, SAMPLE_POOR, enough);
+	struct text most = sql_literal(c, SEARCH_HITS), enough = sql_literal(c, SAMPLE_ENOUGH), gate = SQL(c, SAMPLE_POOR, enough);
 	for (size_t i = 0; i < count; i++) {
 		struct text name = text_format(c->arena, "h%zu", i + 1);
 		add_cte(c, w, name, hit_sql(c, best[i], gate));
@@ -487,7 +491,7 @@ ranges_by_start(struct compiler *c, struct walk *w)
 
 	/* One range in one experiment is all there is: its rows before the page need not be kept. */
 	if (w->parts.n == 0 && view == VIEW_ACTIVE && c->request->experiment_count == 1 && c->offset > 0) {
-		w->rows = SQL(c, FROM_ROW, sql_bind_integer(c, c->limit), sql_bind_integer(c, c->offset));
+		w->rows = SQL(c, FROM_ROW, sql_literal(c, c->limit), sql_bind_integer(c, c->offset));
 		c->offset = 0;
 	}
 	if (view == VIEW_DELETED || view == VIEW_ALL)
@@ -501,7 +505,7 @@ walk_page(struct compiler *c, const struct walk *w)
 {
 	struct text args[] = {
 		sql_join(c, sql_head(c, true), buf_view(&w->ctes)), w->order == NULL ? TEXT_NONE : PIECE(PAGE_KEY), text_copy(c->arena, buf_view(&w->parts)),
-		w->descending ? PIECE(DESC) : PIECE(ASC), sql_bind_integer(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, sql_bind_integer(c, c->offset)) : TEXT_NONE,
+		w->descending ? PIECE(DESC) : PIECE(ASC), sql_literal(c, c->limit), c->offset > 0 ? SQL(c, OFFSET, sql_bind_integer(c, c->offset)) : TEXT_NONE,
 	};
 	c->query->sql = sql_fill(c, F_PAGE, args, 6);
 }
@@ -522,7 +526,8 @@ walk_compile(struct compiler *c, struct walk *w)
 		sql_keys(c, &g);
 	if (!sql_token_read(c, g.keys, g.count))
 		return false;
-	w->rows = sql_bind_integer(c, c->limit + c->offset);
+	c->query->steady = true;
+	w->rows = c->offset == 0 ? sql_literal(c, c->limit) : sql_bind_integer(c, c->limit + c->offset);
 	for (size_t i = 0; c->continues && !w->further && i < 3; i++)
 		w->after[i] = text_int(c->token.values[g.count - 3 + i], &v) ? sql_bind_integer(c, v) : TEXT_NONE;
 	if (c->continues && w->order != NULL && c->token.values[0].s != NULL)

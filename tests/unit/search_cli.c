@@ -1,5 +1,5 @@
 /*
- * Runs the search compiler from a command line, for tests on a real PostgreSQL: prints {"sql","params","sort_columns"} or {"error","at"} as JSON.
+ * Runs the search compiler from a command line, for tests on a real PostgreSQL: prints {"sql","params","sort_columns","steady"} or {"error","at"} as JSON.
  * Flags: --kind N --filter TEXT --order TEXT --order-desc TEXT --view N --experiment N --limit N --offset N --token TEXT --count --dataset NAME --digest TEXT;
  * after --after VALUE or --after-null, once a sort column, also "token" for the row with these values.
  */
@@ -100,7 +100,7 @@ main(int argc, char **argv)
 	} else {
 		buf_puts(&b, "{\"sql\":");
 		buf_json(&b, q.sql);
-		buf_printf(&b, ",\"sort_columns\":%zu,\"params\":[", q.sort_columns);
+		buf_printf(&b, ",\"sort_columns\":%zu,\"steady\":%s,\"params\":[", q.sort_columns, q.steady ? "true" : "false");
 		for (size_t i = 0; i < q.param_count; i++) {
 			buf_puts(&b, i > 0 ? "," : "");
 			print_param(&b, &q.params[i]);
