@@ -57,6 +57,7 @@ static const struct option options[] = {
 	BOOL_OPTION("multipart", multipart, "true", "Offer MLflow's multipart upload for buckets."),
 	SIZE_OPTION("artifact-limit", artifact_limit, "0", 0, INT64_MAX, "Largest artifact that passes through the server, in bytes (K, M, G, T allowed); what clients send straight to a bucket is not held to it. 0: no limit."),
 	SIZE_OPTION("body-limit", body_limit, "16M", 65536, 1 << 30, "Largest JSON body in bytes, after inflating."),
+	SIZE_OPTION("run-copies", run_copies, "16M", 0, 1 << 30, "Memory of each worker for runs as they were last served in pages of a search; 0 for none. A copy is used until the run changes, for ten seconds at most."),
 	TEXT_OPTION("static-prefix", static_prefix, "", "/PATH", "Everything is served below this path."),
 	TEXT_OPTION("ui-dir", ui_dir, "", "FOLDER", "Serve MLflow's own web UI from this folder (.../mlflow/server/js/build) instead of tallyd's."),
 	BOOL_OPTION("insecure", insecure, "false", "Listen on any address although nobody has to log in."),

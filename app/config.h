@@ -24,6 +24,7 @@ struct config {
 	const char *log_format;    /* text | json */
 	const char *log_level;
 	int64_t body_limit;        /* JSON bodies, bytes (16 MiB) */
+	int64_t run_copies;        /* bytes of a worker (16 MiB) */
 	int64_t artifact_limit;    /* one artifact, bytes (0 = none) */
 	int read_lanes, write_lanes; /* connections a worker */
 	int64_t statement_timeout_ms;

@@ -2,6 +2,7 @@
 #include "api/page.h"
 
 #include "base/log.h"
+#include "engine/changes.h"
 #include "sql_queries.h"
 
 #define OID_INT8 20
@@ -141,12 +142,17 @@ by_metrics(const struct search_request *request)
 }
 
 static enum next
-settled(struct call *call, PGresult *none)
+find(struct call *call, struct finding *f)
 {
-	struct finding *f = call->state;
-
-	(void)none;
 	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+}
+
+static enum next
+settled(struct call *call, PGresult *r)
+{
+	if (db_int8(r, 0, 0) < 0)
+		changes_settled(call->changes);
+	return find(call, call->state);
 }
 
 static enum next
@@ -175,14 +181,14 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 	if (!search_compile(call->arena, &f->request, &f->query, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	call->state = f;
-	if (request->kind == SEARCH_RUNS && by_metrics(&f->request)) {
+	if (request->kind == SEARCH_RUNS && by_metrics(&f->request) && !(points_alone() && changes_are_settled(call->changes))) {
 		struct db_param *p = ARENA_NEW(call->arena, struct db_param);
 
 		*p = call_ids_param(call, f->request.experiments, f->request.experiment_count);
 		/* A transaction of its own: batched with logging it could lock in the wrong order. */
 		return call_read(call, SQL_settle, p, 1, settled);
 	}
-	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+	return find(call, f);
 }
 
 enum next

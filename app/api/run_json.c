@@ -5,9 +5,10 @@
 #include <stdlib.h>
 
 #include "api/keys.h"
+#include "api/run_copies.h"
 #include "base/log.h"
 
-enum column { RUN, KIND, KEYS, NUMBERS, TIMESTAMPS, STEPS, TEXTS, INFO_COLUMNS };
+enum column { RUN, KIND, KEYS, NUMBERS, TIMESTAMPS, STEPS, TEXTS, INFO_COLUMNS, RUN_ID = INFO_COLUMNS };
 enum kind { INFO, METRICS, PARAMS, TAGS, DATASETS, MODELS_OUT, MODELS_IN, LEAST, MOST, KINDS };
 
 /* One run: the row of each kind, -1 for none. */
@@ -130,12 +131,6 @@ run_print(struct buf *b, const PGresult *r, const int *rows, bool with_models)
 	buf_puts(b, "}}");
 }
 
-static void
-page_run_print(struct buf *b, const PGresult *r, const int *rows)
-{
-	run_print(b, r, rows, false);
-}
-
 bool
 run_json(struct buf *b, const PGresult *r)
 {
@@ -199,11 +194,11 @@ parts_compare(const void *a, const void *b)
 	return (x->run > y->run) - (x->run < y->run);
 }
 
-static void
-runs_print(struct call *call, const PGresult *r, const struct page *page, void (*print)(struct buf *, const PGresult *, const int *))
+/* The rows of each run of the page, sorted by run. */
+static struct parts *
+parts_of(struct call *call, const PGresult *r, const struct page *page)
 {
 	struct parts *parts = arena_array(call->arena, page->n, sizeof(*parts)), key, *hit;
-	bool first = true;
 
 	for (size_t i = 0; i < page->n; i++) {
 		memset(parts[i].rows, -1, sizeof(parts[i].rows));
@@ -216,26 +211,67 @@ runs_print(struct call *call, const PGresult *r, const struct page *page, void (
 		if (hit != NULL)
 			part_add(hit->rows, r, row);
 	}
-	for (size_t i = 0; i < page->n; i++) {
-		key.run = page->ids[i];
-		hit = bsearch(&key, parts, page->n, sizeof(*parts), parts_compare);
-		if (hit == NULL || hit->rows[INFO] < 0)
-			continue;
-		if (!first)
-			buf_byte(&call->out, ',');
-		first = false;
-		print(&call->out, r, hit->rows);
-	}
+	return parts;
+}
+
+static const int *
+rows_of(const struct parts *parts, const struct page *page, size_t i)
+{
+	struct parts key = { .run = page->ids[i] };
+	const struct parts *hit = bsearch(&key, parts, page->n, sizeof(*parts), parts_compare);
+
+	return hit == NULL || hit->rows[INFO] < 0 ? NULL : hit->rows;
+}
+
+static void
+comma(struct buf *b, bool *first)
+{
+	if (!*first)
+		buf_byte(b, ',');
+	*first = false;
+}
+
+static void
+page_run_keep(struct call *call, const PGresult *r, const struct page *page, size_t i, const int *rows)
+{
+	struct buf *b = &call->out;
+	size_t from = b->n;
+
+	run_print(b, r, rows, false);
+	run_copy_keep(page->ids[i], db_text(r, rows[INFO], RUN_ID), (struct text){ b->s + from, b->n - from }, call->changes);
 }
 
 void
-runs_json(struct call *call, const PGresult *r, const struct page *page)
+runs_json(struct call *call, const PGresult *r, const struct page *page, const struct text *copies)
 {
-	runs_print(call, r, page, page_run_print);
+	struct parts *parts = r == NULL ? NULL : parts_of(call, r, page);
+	bool first = true;
+
+	for (size_t i = 0; i < page->n; i++) {
+		const int *rows = copies[i].s != NULL ? NULL : rows_of(parts, page, i);
+
+		if (copies[i].s == NULL && rows == NULL)
+			continue;
+		comma(&call->out, &first);
+		if (rows == NULL)
+			buf_text(&call->out, copies[i]);
+		else
+			page_run_keep(call, r, page, i, rows);
+	}
 }
 
 void
 runs_table_json(struct call *call, const PGresult *r, const struct page *page)
 {
-	runs_print(call, r, page, table_run_print);
+	struct parts *parts = parts_of(call, r, page);
+	bool first = true;
+
+	for (size_t i = 0; i < page->n; i++) {
+		const int *rows = rows_of(parts, page, i);
+
+		if (rows == NULL)
+			continue;
+		comma(&call->out, &first);
+		table_run_print(&call->out, r, rows);
+	}
 }

@@ -3,6 +3,7 @@
 #include "api/live.h"
 #include "api/names.h"
 #include "api/page.h"
+#include "api/run_copies.h"
 #include "api/run_json.h"
 #include "engine/stats.h"
 #include "sql_queries.h"
@@ -288,6 +289,7 @@ changed(struct call *call, PGresult *r)
 
 struct searching {
 	struct page *page;
+	struct text *copies; /* of each run of the page, or none */
 };
 
 static enum next
@@ -296,7 +298,7 @@ page_print(struct call *call, PGresult *r)
 	struct searching *s = call->state;
 
 	buf_puts(&call->out, "{\"runs\":[");
-	runs_json(call, r, s->page);
+	runs_json(call, r, s->page, s->copies);
 	buf_byte(&call->out, ']');
 	if (s->page->token.s != NULL) {
 		buf_puts(&call->out, ",\"next_page_token\":");
@@ -312,17 +314,42 @@ page_keys(struct call *call, PGresult *r)
 	return keys_known(call, r, page_print);
 }
 
+/* Copies of the page's runs; the others, as a parameter. Waiting for rows, copies may be replaced: then they are copied. */
+static size_t
+copies_find(struct call *call, struct searching *s, int64_t *missing)
+{
+	const struct page *page = s->page;
+	size_t n = 0;
+
+	s->copies = arena_array(call->arena, page->n, sizeof(*s->copies));
+	for (size_t i = 0; i < page->n; i++) {
+		s->copies[i] = run_copy(page->ids[i]);
+		if (s->copies[i].s == NULL)
+			missing[n++] = page->ids[i];
+	}
+	for (size_t i = 0; n > 0 && i < page->n; i++)
+		if (s->copies[i].s != NULL)
+			s->copies[i] = text_copy(call->arena, s->copies[i]);
+	return n;
+}
+
 static enum next
 page_rows(struct call *call, struct page *page)
 {
 	struct searching *s = ARENA_NEW(call->arena, struct searching);
 	struct db_param *p = arena_array(call->arena, 2, sizeof(*p));
+	int64_t *missing = arena_array(call->arena, page->n, sizeof(*missing));
+	size_t n;
 
 	if (page->n == 0)
 		return call_reply_empty(call);
 	s->page = page;
 	call->state = s;
-	p[0] = call_ids_param(call, page->ids, page->n);
+	n = copies_find(call, s, missing);
+	stats_copied(page->n - n);
+	if (n == 0)
+		return page_print(call, NULL);
+	p[0] = call_ids_param(call, missing, n);
 	p[1] = db_p_null();
 	return call_read(call, SQL_run_page, p, 2, page_keys);
 }

@@ -8,6 +8,7 @@
 #include "base/jobs.h"
 #include "base/log.h"
 #include "config.h"
+#include "engine/changes.h"
 #include "engine/engine.h"
 #include "engine/guard.h"
 #include "engine/repeat.h"
@@ -195,6 +196,7 @@ reply_send(struct call *call, struct http_reply *reply)
 	if (call->replied)
 		return;
 	call->status = reply->status;
+	changes_note(call);
 	if (call->http != NULL) {
 		repeat_reply(call, reply);
 		http_reply(call->http, reply, &call->out);
@@ -435,9 +437,9 @@ call_query(struct call *call, struct text sql, bool steady, const struct db_para
 {
 	op_fill(call, params, n, then);
 	call->op.sql = text_z(call->arena, sql);
+	call->op.steady = steady;
 	db_read(&call->op);
 	return WAIT;
-	call->op.steady = steady;
 }
 
 void
@@ -636,6 +638,7 @@ call_run(struct call *call)
 	enum next next = FAILED;
 
 	call_hold(call);
+	call->changes = changes_now();
 	if (bind_call(call) && (e->check == NULL || e->check(call)))
 		next = e->fresh && points_pending() ? call_points(call, row_run) : row_run(call, NULL);
 	call_step(call, next);
@@ -837,6 +840,7 @@ void
 engine_prepare(int workers)
 {
 	stats_prepare(workers);
+	changes_prepare();
 	points_prepare();
 	repeat_prepare();
 }

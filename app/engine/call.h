@@ -34,6 +34,7 @@ struct call {
 	const struct json *json;
 	int64_t now_ms;
 	uint64_t started_us;
+	uint64_t changes; /* changes_now() at its begin */
 	struct fail fail;
 	struct text body; /* raw JSON body, copied */
 	unsigned char repeat_key[32];

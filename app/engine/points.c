@@ -91,8 +91,8 @@ word_say(void *unused)
 }
 
 /* No other server has said anything for long, and it would have been heard. */
-static bool
-is_alone(void)
+bool
+points_alone(void)
 {
 	int64_t now_ms = loop_now_ms();
 
@@ -102,7 +102,7 @@ is_alone(void)
 bool
 points_pending(void)
 {
-	return points_moving() > 0 || !is_alone();
+	return points_moving() > 0 || !points_alone();
 }
 
 uint64_t
@@ -299,7 +299,7 @@ look(void *unused)
 	bool was_alone = at.alone;
 
 	(void)unused;
-	at.alone = is_alone();
+	at.alone = points_alone();
 	if (at.alone && !was_alone)
 		atomic_fetch_add(&shared->logged, 1);
 	if (points_moving() > 0 && atomic_load(&shared->due_ms) < loop_now_ms() - 10 * APPLY_MS)

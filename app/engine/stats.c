@@ -30,6 +30,7 @@ struct worker_stats {
 	struct row_stats rows[ROWS_MOST];
 	uint64_t points;
 	uint64_t runs;
+	uint64_t copied;
 	uint64_t artifact_in;
 	uint64_t artifact_out;
 	/* copies of what only the worker itself knows, renewed at each request */
@@ -100,6 +101,13 @@ stats_stored(uint64_t points, uint64_t runs)
 		return;
 	mine->points += points;
 	mine->runs += runs;
+}
+
+void
+stats_copied(uint64_t runs)
+{
+	if (mine != NULL)
+		mine->copied += runs;
 }
 
 static void
@@ -223,6 +231,7 @@ stats_print(struct buf *b)
 
 		sum.points += s->points;
 		sum.runs += s->runs;
+		sum.copied += s->copied;
 		sum.artifact_in += s->artifact_in;
 		sum.artifact_out += s->artifact_out;
 		sum.connections += s->connections;
@@ -242,6 +251,7 @@ stats_print(struct buf *b)
 	gauge(b, "tallyd_metric_points_total", "counter", "Metric points taken in logged requests, since the start.", sum.points);
 	gauge(b, "tallyd_metric_points_moving", "gauge", "Metric points that are logged and not yet in their tables; writers wait beyond 16384.", points_moving());
 	gauge(b, "tallyd_runs_created_total", "counter", "Runs created since the start.", sum.runs);
+	gauge(b, "tallyd_runs_copied_total", "counter", "Runs in pages of searches that were served from copies (run-copies) since the start.", sum.copied);
 	gauge(b, "tallyd_artifact_received_bytes_total", "counter", "Bytes of artifacts that clients sent through the server.", sum.artifact_in);
 	gauge(b, "tallyd_artifact_sent_bytes_total", "counter", "Bytes of artifacts that clients fetched through the server.", sum.artifact_out);
 	gauge(b, "tallyd_connections", "gauge", "Open client connections, as each worker last counted them.", sum.connections);

@@ -13,6 +13,8 @@ void stats_worker(int worker);
 void stats_request(const struct call *);
 /* Metric points and runs that were stored. */
 void stats_stored(uint64_t points, uint64_t runs);
+/* Runs in pages of searches that came from copies. */
+void stats_copied(uint64_t runs);
 /* Bytes of artifacts that passed through this process, from and to clients. */
 void stats_artifact(uint64_t in, uint64_t out);
 /* Prometheus text of all workers. */

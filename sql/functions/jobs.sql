@@ -24,7 +24,7 @@ begin
   v_done := v_done + case when v_forgotten = 2000 then v_forgotten else 0 end;
   /* Apart from sealing: settle() holds points_lock() until the commit, and log_apply() may wait for what a sealer holds. */
   if exists (select from unsettled u where u.since <= now() - interval '30 seconds') then
-    return v_done + settle(null, interval '30 seconds');
+    return v_done + greatest(settle(null, interval '30 seconds'), 0);
   end if;
   v_done := v_done + seal_look();
   loop

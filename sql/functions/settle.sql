@@ -1,4 +1,4 @@
--- Brings search_value up to date for the experiments given (null: all), for runs unsettled longer than `age`. Returns the number of runs.
+-- Brings search_value up to date for the experiments given (null: all), for runs unsettled longer than `age`. Returns the number of runs; -1: no run of any experiment is.
 -- Nobody writes points meanwhile (points_lock()): a mark goes only when nobody is between setting it and committing. A run that was deleted or restored while its points were on their way gets its marks right here.
 create or replace function settle(experiments bigint[], age interval) returns bigint
 language plpgsql
@@ -7,7 +7,7 @@ declare
   v_runs bigint[];
 begin
   if not exists (select from unsettled) then
-    return 0;
+    return -1;
   end if;
   perform pg_advisory_xact_lock(points_lock());
   select array_agg(x.run order by x.run)
