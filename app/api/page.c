@@ -181,7 +181,7 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 	if (!search_compile(call->arena, &f->request, &f->query, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	call->state = f;
-	if (request->kind == SEARCH_RUNS && by_metrics(&f->request) && !(points_alone() && changes_are_settled(call->changes))) {
+	if (request->kind == SEARCH_RUNS && by_metrics(&f->request) && !changes_are_settled(call->changes)) {
 		struct db_param *p = ARENA_NEW(call->arena, struct db_param);
 
 		*p = call_ids_param(call, f->request.experiments, f->request.experiment_count);

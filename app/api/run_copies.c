@@ -18,7 +18,7 @@ struct copy {
 	struct copy *newer, *older; /* in the order in which they were kept */
 	uint64_t changes;
 	size_t place; /* in engine/changes.h */
-	int64_t until_ms;
+	int64_t made_ms;
 	size_t n;
 	char json[];
 };
@@ -68,13 +68,13 @@ run_copy(int64_t run)
 {
 	struct copy **at, *copy;
 
-	if (kept.slots == NULL || !points_alone())
+	if (kept.slots == NULL)
 		return TEXT_NONE;
 	at = link_of(run);
 	copy = *at;
 	if (copy == NULL)
 		return TEXT_NONE;
-	if (copy->until_ms < loop_now_ms() || changes_of(copy->place) > copy->changes) {
+	if (copy->made_ms + COPY_MS < loop_now_ms() || !points_alone(copy->made_ms) || changes_of(copy->place) > copy->changes) {
 		drop(at);
 		return TEXT_NONE;
 	}
@@ -87,7 +87,7 @@ run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t change
 	size_t most = (size_t)config->run_copies;
 	struct copy **at, *copy;
 
-	if (json.n > COPY_MOST || size_of(json.n) > most || !points_alone())
+	if (json.n > COPY_MOST || size_of(json.n) > most || !points_alone(loop_now_ms()))
 		return;
 	if (kept.slots == NULL) {
 		kept.slots = calloc((size_t)1 << SLOT_BITS, sizeof(struct copy *));
@@ -100,7 +100,7 @@ run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t change
 		drop(link_of(kept.oldest->run));
 	copy = malloc(size_of(json.n));
 	PRECOND(copy != NULL);
-	*copy = (struct copy){ .run = run, .changes = changes, .place = changes_place(run_id), .until_ms = loop_now_ms() + COPY_MS, .n = json.n };
+	*copy = (struct copy){ .run = run, .changes = changes, .place = changes_place(run_id), .made_ms = loop_now_ms(), .n = json.n };
 	memcpy(copy->json, json.s, json.n);
 	at = slot_of(run);
 	copy->next = *at;

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "base/loop.h"
+#include "engine/points.h"
 
 #define PLACES ((size_t)1 << 16) /* 512 kB, touched as runs are changed */
 
@@ -11,6 +13,7 @@ static struct shared {
 	_Atomic uint64_t latest;   /* numbers given */
 	_Atomic uint64_t all;      /* the last change of many runs at once */
 	_Atomic uint64_t settled;  /* one more than a change after which all were; 0: never seen */
+	_Atomic uint64_t settled_ms;
 	_Atomic uint64_t places[PLACES];
 } *shared;
 
@@ -64,13 +67,14 @@ changes_now(void)
 void
 changes_settled(uint64_t changes)
 {
+	raise(&shared->settled_ms, (uint64_t)loop_now_ms());
 	raise(&shared->settled, changes + 1);
 }
 
 bool
 changes_are_settled(uint64_t changes)
 {
-	return atomic_load(&shared->settled) > changes;
+	return atomic_load(&shared->settled) > changes && points_alone((int64_t)atomic_load(&shared->settled_ms));
 }
 
 size_t

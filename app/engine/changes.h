@@ -11,7 +11,7 @@ void changes_prepare(void);
 /* The request is about to be answered. */
 void changes_note(const struct call *);
 uint64_t changes_now(void);
-/* No latest metric of any run had a sort copy that lagged behind (sql/functions/settle.sql), after the changes up to this number. */
+/* No latest metric of any run had a sort copy that lagged behind (sql/functions/settle.sql), just now, after the changes up to this number. */
 void changes_settled(uint64_t changes);
 /* So it is still, up to this number. */
 bool changes_are_settled(uint64_t changes);

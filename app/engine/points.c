@@ -90,19 +90,23 @@ word_say(void *unused)
 	loop_after(HERE_MS, word_say, NULL);
 }
 
-/* No other server has said anything for long, and it would have been heard. */
+/* Others would have been heard: the last word of one is so long ago that it is not followed by anything of his. Whoever did not listen for a while takes it for one (word_heard()). */
 bool
-points_alone(void)
+points_alone(int64_t since_ms)
 {
-	int64_t now_ms = loop_now_ms();
+	return since_ms - atomic_load(&shared->other_ms) > ALONE_MS && loop_now_ms() - atomic_load(&shared->own_ms) < ALONE_MS;
+}
 
-	return now_ms - atomic_load(&shared->other_ms) > ALONE_MS && now_ms - atomic_load(&shared->own_ms) < ALONE_MS;
+static bool
+is_alone(void)
+{
+	return points_alone(loop_now_ms());
 }
 
 bool
 points_pending(void)
 {
-	return points_moving() > 0 || !points_alone();
+	return points_moving() > 0 || !is_alone();
 }
 
 uint64_t
@@ -299,7 +303,7 @@ look(void *unused)
 	bool was_alone = at.alone;
 
 	(void)unused;
-	at.alone = points_alone();
+	at.alone = is_alone();
 	if (at.alone && !was_alone)
 		atomic_fetch_add(&shared->logged, 1);
 	if (points_moving() > 0 && atomic_load(&shared->due_ms) < loop_now_ms() - 10 * APPLY_MS)

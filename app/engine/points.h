@@ -18,8 +18,8 @@ void points_stop(void);
 void points_logged(size_t n);
 /* May there be logged points that were not moved? */
 bool points_pending(void);
-/* No other server is on the database, as far as can be known. */
-bool points_alone(void);
+/* No other server was on the database since then (loop_now_ms()), as far as can be known. */
+bool points_alone(int64_t since_ms);
 /* How many of this server's, about. */
 uint64_t points_moving(void);
 /* Are there so many that writers should wait? */

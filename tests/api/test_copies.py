@@ -121,6 +121,26 @@ def test_changes_through_another_server_are_shown_at_once(database, start_tallyd
             assert {t["key"]: t["value"] for t in page(client, experiment)[0]["data"]["tags"]}["n"] == str(n)
 
 
+def test_what_another_server_left_is_shown_once_it_is_gone(database, start_tallyd):
+    client = rest.Rest(start_tallyd("--workers", 2, database=database))
+    experiment = client.experiment()
+    runs = [client.run(experiment) for _ in range(3)]
+    client.post("runs/log-metric", {"run_id": runs[0], "key": "m", "value": 1, "timestamp": 1, "step": 1})
+    warm(client, experiment)
+    for _ in range(4):
+        assert not page(client, experiment, filter="metrics.m > 1")
+    other = rest.Rest(start_tallyd("--workers", 1, database=database))
+    other.post("runs/log-metric", {"run_id": runs[0], "key": "m", "value": 2, "timestamp": 2, "step": 2})
+    other.post("runs/set-tag", {"run_id": runs[1], "key": "n", "value": "2"})
+    other.server.stop()
+    # Until copies are used again, and further.
+    until, before = time.monotonic() + 30, copied(client.server)
+    while copied(client.server) < before + 30:
+        assert [info(r)["run_id"] for r in page(client, experiment, filter="metrics.m > 1")] == runs[:1]
+        assert any(t["key"] == "n" for r in page(client, experiment) for t in r["data"]["tags"])
+        assert time.monotonic() < until
+
+
 def test_what_is_changed_past_the_server_is_shown_after_ten_seconds(database, start_tallyd):
     client = rest.Rest(start_tallyd("--workers", 1, database=database))
     experiment = client.experiment()
