@@ -24,6 +24,7 @@ struct loop_timer {
 struct loop_fd {
 	struct kore_event event; /* first: Kore's loop gets this address */
 	int fd;
+	int want;
 	void (*ready)(void *, int bits);
 	void *user;
 	bool dead;
@@ -248,6 +249,7 @@ loop_watch(int fd, int want, void (*ready)(void *, int bits), void *user)
 	w->fd = fd;
 	w->ready = ready;
 	w->user = user;
+	w->want = want;
 	control(EPOLL_CTL_ADD, w, want);
 	return w;
 }
@@ -255,6 +257,9 @@ loop_watch(int fd, int want, void (*ready)(void *, int bits), void *user)
 void
 loop_want(struct loop_fd *w, int want)
 {
+	if (w->want == want)
+		return;
+	w->want = want;
 	control(EPOLL_CTL_MOD, w, want);
 }
 
