@@ -1413,6 +1413,10 @@ begin
   if not exists (select from unsettled) then
     return -1;
   end if;
+  /* Experiments nobody writes to need not wait for those who write elsewhere. */
+  if not exists (select from unsettled u where experiments is null or u.experiment_id = any (experiments)) then
+    return 0;
+  end if;
   perform pg_advisory_xact_lock(points_lock());
   select array_agg(x.run order by x.run)
     into v_runs

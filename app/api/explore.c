@@ -171,26 +171,15 @@ table_count(struct call *call)
 	return call_query(call, q->sql, q->steady, query_params(call, q), (int)q->param_count, table_counted);
 }
 
-static enum next
-table_settled(struct call *call, PGresult *none)
-{
-	(void)none;
-	return table_count(call);
-}
-
-/* A count alone: no page to find. Metrics are counted by their search index, which settle() brings up to date. */
+/* A count alone: no page to find. Metrics are counted by their search index. */
 static enum next
 table_total(struct call *call)
 {
 	struct table *t = call->state;
 	struct text filter = call_text(call, "filter");
-	struct db_param *p = ARENA_NEW(call->arena, struct db_param);
 
 	t->page = ARENA_NEW(call->arena, struct page);
-	if (filter.n == 0 || memmem(filter.s, filter.n, "metric", 6) == NULL)
-		return table_count(call);
-	*p = call_ids_param(call, t->request.experiments, t->request.experiment_count);
-	return call_read(call, SQL_settle, p, 1, table_settled);
+	return filter.n == 0 || memmem(filter.s, filter.n, "metric", 6) == NULL ? table_count(call) : page_settle(call, &t->request, table_count);
 }
 
 static enum next

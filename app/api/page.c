@@ -7,6 +7,7 @@
 
 #define OID_INT8 20
 #define OID_FLOAT8 701
+#define SETTLE_MOST 5000 /* runs at once: sql/functions/settle.sql */
 
 struct finding {
 	struct search_request request;
@@ -141,18 +142,58 @@ by_metrics(const struct search_request *request)
 	return false;
 }
 
+/* ---- settling ---- */
+
+struct settling {
+	struct db_param experiments;
+	void *before; /* the noun's state */
+	enum next (*then)(struct call *);
+};
+
+static enum next settle_send(struct call *, struct settling *);
+
 static enum next
-find(struct call *call, struct finding *f)
+settle_done(struct call *call, PGresult *r)
 {
-	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
+	struct settling *s = call->state;
+	int64_t runs = db_int8(r, 0, 0);
+
+	if (runs >= SETTLE_MOST)
+		return settle_send(call, s);
+	if (runs < 0)
+		changes_settled(call->changes);
+	call->state = s->before;
+	return s->then(call);
+}
+
+/* A transaction of its own: batched with logging it could lock in the wrong order. */
+static enum next
+settle_send(struct call *call, struct settling *s)
+{
+	return call_read(call, SQL_settle, &s->experiments, 1, settle_done);
+}
+
+enum next
+page_settle(struct call *call, const struct search_request *request, enum next (*then)(struct call *))
+{
+	struct settling *s;
+
+	if (changes_are_settled(call->changes))
+		return then(call);
+	s = ARENA_NEW(call->arena, struct settling);
+	s->experiments = call_ids_param(call, request->experiments, request->experiment_count);
+	s->before = call->state;
+	s->then = then;
+	call->state = s;
+	return settle_send(call, s);
 }
 
 static enum next
-settled(struct call *call, PGresult *r)
+find(struct call *call)
 {
-	if (db_int8(r, 0, 0) < 0)
-		changes_settled(call->changes);
-	return find(call, call->state);
+	struct finding *f = call->state;
+
+	return call_query(call, f->query.sql, f->query.steady, query_params(call, &f->query), (int)f->query.param_count, ids_found);
 }
 
 static enum next
@@ -181,14 +222,7 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 	if (!search_compile(call->arena, &f->request, &f->query, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	call->state = f;
-	if (request->kind == SEARCH_RUNS && by_metrics(&f->request) && !changes_are_settled(call->changes)) {
-		struct db_param *p = ARENA_NEW(call->arena, struct db_param);
-
-		*p = call_ids_param(call, f->request.experiments, f->request.experiment_count);
-		/* A transaction of its own: batched with logging it could lock in the wrong order. */
-		return call_read(call, SQL_settle, p, 1, settled);
-	}
-	return find(call, f);
+	return request->kind == SEARCH_RUNS && by_metrics(&f->request) ? page_settle(call, &f->request, find) : find(call);
 }
 
 enum next

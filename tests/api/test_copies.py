@@ -141,6 +141,22 @@ def test_what_another_server_left_is_shown_once_it_is_gone(database, start_tally
         assert time.monotonic() < until
 
 
+def test_a_search_waits_for_all_sort_copies_however_many_lag_behind(database, start_tallyd):
+    client = rest.Rest(start_tallyd("--workers", 1, database=database))
+    experiment = client.experiment()
+    client.batch(client.run(experiment), metrics=[("m", 1, 1, 1)])
+    page(client, experiment)
+    rest.sql(database, """
+        with r as (
+            insert into runs (run_id, experiment_id, run_rank, start_time, status, artifact_uri) select md5(i::text), %s, run_rank_of(md5(i::text)), i, 1, '' from generate_series(1, 11000) i
+            returning id, experiment_id, run_rank, start_time
+          )
+        , u as (insert into unsettled (run, experiment_id) select id, experiment_id from r)
+        insert into latest_metrics (run, key_id, experiment_id, value, search_value, step, timestamp, start_time, run_rank)
+        select r.id, (select id from keys where key = 'm'), r.experiment_id, 3, 2, 1, 1, r.start_time, r.run_rank from r""", experiment)
+    assert len(page(client, experiment, filter="metrics.m > 2.5", max_results=20000)) == 11000
+
+
 def test_what_is_changed_past_the_server_is_shown_after_ten_seconds(database, start_tallyd):
     client = rest.Rest(start_tallyd("--workers", 1, database=database))
     experiment = client.experiment()
