@@ -370,6 +370,10 @@ swept(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
+	if (a->status == 401 && !j->second_token)
+		j->next_delete--;
+	if (gcs_renewed(j, a))
+		return;
 	if (a->status != 404 && !gcs_good(a->status)) {
 		gcs_refused(j, a, "storage.multipartUploads.abort");
 		return;
@@ -403,6 +407,8 @@ sweep_listed(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
+	if (gcs_renewed(j, a))
+		return;
 	if (a->status != 200) {
 		gcs_failed(j, a, "storage.multipartUploads.list");
 		return;

@@ -100,6 +100,8 @@ small_again(void *user, struct out_call *call, const struct out_answer *a)
 		gcs_with_token(j, gcs_put_small);
 		return;
 	}
+	if (gcs_renewed(j, a))
+		return;
 	if (a->status != 200) {
 		gcs_refused(j, a, "storage.objects.get");
 		return;

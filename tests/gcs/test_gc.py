@@ -128,10 +128,14 @@ def test_gc_aborts_uploads_that_nobody_finished(server, fresh):  # noqa: F811
     fresh.tell("/_config", page_most=2)
     for u in ours.values():
         u["begun"] -= 8 * 86400 if u["name"][-1] in "134" else 86400
+    # A token that is refused on the way is replaced.
+    fresh.tell("/_fault", n=1, method="GET", match="uploads", status=401)
     status, said = gc(server, "--dry-run")
     assert status == 0 and "would abort 3 uploads" in said and set(ours) <= set(fresh.state.uploads), said
+    fresh.tell("/_fault", n=1, method="DELETE", match="uploadId", status=401)
     status, said = gc(server)
     assert status == 0 and "aborted 3 uploads" in said, said
+    assert not any(f["n"] for f in fresh.state.faults)
     assert sorted(u["name"][-2:] for i, u in fresh.state.uploads.items() if i in ours) == ["f0", "f2"]
 
 

@@ -172,6 +172,14 @@ def test_what_is_sent_again_and_what_is_not(in_bucket, fresh):
     assert not wrong, "\n".join(wrong)
 
 
+def test_a_token_refused_while_looking_at_what_is_there_is_replaced(in_bucket, fresh):
+    run, root = new_run(in_bucket)
+    assert put(in_bucket, root + "/f", OLD).status_code == 200
+    fresh.tell("/_fault", n=1, method="HEAD", **NO_TOKEN)
+    assert put(in_bucket, root + "/f", NEW).status_code == 200
+    assert get(in_bucket, root + "/f").content == NEW and not any(f["n"] for f in fresh.state.faults)
+
+
 def test_permissions_are_asked_again_after_a_failure(in_bucket, fresh):
     fresh.tell("/_fault", n=1, method="GET", match="iam/testPermissions", status=503)
     report = requests.get(in_bucket.url + "/api/2.0/tallyd/doctor", timeout=60).json()
