@@ -242,6 +242,7 @@ await test('table: sorting by a metric is in the link and in the rows', async ()
 	await page.reload();
 	await settled(page);
 	assert.equal(await first(), 'walk-8');
+	assert.match(await page.locator('.r-head').textContent(), /sorted by rmse ▼/, 'said above the table, wherever its column is');
 	await it.done();
 });
 

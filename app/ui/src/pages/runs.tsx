@@ -496,6 +496,7 @@ export default function Runs({ parts }: PageProps) {
 						<div class="sub">
 							<span>{total === undefined || !source.counted.value ? '' : `${plural(total, hasFamilies ? 'top run' : deleted ? 'deleted run' : 'run')}${hasFamilies ? `, ${count(nested)} nested` : ''}`}</span>
 							{running > 0 && !deleted && <span class="live" data-state="live">{running} running, updating</span>}
+							{!narrow && !onlyCharts && group.value.length === 0 && sort.value !== NEWEST && <span class="clip sorted">sorted by {specOf(sortId).title} {down ? '▼' : '▲'}</span>}
 							{deleted && <button type="button" class="btn small" onClick={() => setQuery({ life: null }, true)}>Show active runs</button>}
 							{single && <span class="copyline hide-narrow artifact-location"><span>Artifact Location</span><CopyLine text={single.artifact_location} label="artifact location" /></span>}
 							{ids.length > 1 && <span class="clip" title={name}>{name}</span>}
