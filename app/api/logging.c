@@ -124,7 +124,7 @@ logged_submit(struct call *call, PGresult *none)
 	PRECOND(known);
 	if (l->metric_count > 1)
 		qsort(l->metrics, l->metric_count, sizeof(*l->metrics), point_compare);
-	return l->metric_count > 0 && points_behind() ? call_points(call, logged_put) : logged_put(call, NULL);
+	return l->metric_count > 0 && points_behind() ? call_room(call, logged_put) : logged_put(call, NULL);
 }
 
 static void

@@ -395,13 +395,27 @@ points_moved(void *user, PGresult *result, enum db_outcome outcome)
 	call_release(call);
 }
 
-enum next
-call_points(struct call *call, enum next (*then)(struct call *, PGresult *))
+static void
+points_wait_fill(struct call *call, enum next (*then)(struct call *, PGresult *))
 {
 	call->then = then;
 	call->points = (struct points_wait){ .done = points_moved, .user = call };
 	call_hold(call);
+}
+
+enum next
+call_points(struct call *call, enum next (*then)(struct call *, PGresult *))
+{
+	points_wait_fill(call, then);
 	points_await(&call->points);
+	return WAIT;
+}
+
+enum next
+call_room(struct call *call, enum next (*then)(struct call *, PGresult *))
+{
+	points_wait_fill(call, then);
+	points_room(&call->points);
 	return WAIT;
 }
 

@@ -82,6 +82,8 @@ void call_hold(struct call *); /* something is in flight: keep the call alive */
 void call_release(struct call *); /* it ended; may free the call when the client is gone: use it no more */
 /* What was logged until now is moved into metrics and latest_metrics first; then `then` continues, with NULL. */
 enum next call_points(struct call *, enum next (*then)(struct call *, PGresult *));
+/* So many that a writer may go on. */
+enum next call_room(struct call *, enum next (*then)(struct call *, PGresult *));
 /* Outcome of a db op as a step: DB_OK -> NEXT, else sets call->fail. */
 enum next call_outcome(struct call *, PGresult *, enum db_outcome);
 

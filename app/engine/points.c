@@ -15,6 +15,7 @@ enum {
 	APPLY_MS = 100,
 	EARLY = 4096,           /* points that are moved without waiting any longer */
 	BEHIND = 16 << 10,      /* points: about an eighth of a second of moving */
+	ROOM_MS = 4,            /* between looks whether there is room again, whoever moves */
 	MOVE_MOST = 2048,       /* points at once: some 20 ms, in which whoever changes marks of runs waits */
 	TRIES = 5,              /* of one move, against deadlocks */
 	VACUUM_BATCHES = 2000,  /* dead rows of metric_log that are worth a vacuum; about 3 MB */
@@ -45,7 +46,8 @@ static struct {
 	int tries;
 	uint64_t until;                     /* `logged` when the op was sent */
 	struct points_wait *served, *waiting; /* by the op in flight; by the next one */
-	struct loop_timer *timer, *vacuum_timer;
+	struct points_wait *writers; /* for room */
+	struct loop_timer *timer, *vacuum_timer, *room_timer;
 	int64_t dead;
 	bool alone; /* when it was last looked */
 	/* The largest seq that was seen, now and SAFE_MS ago: nothing new comes below the second. */
@@ -213,10 +215,59 @@ go_on(uint64_t moved)
 }
 
 static void
+wait_push(struct points_wait **end, struct points_wait *wait)
+{
+	while (*end != NULL)
+		end = &(*end)->next;
+	wait->next = NULL;
+	*end = wait;
+}
+
+static void
+waits_end(struct points_wait *first, PGresult *result, enum db_outcome outcome)
+{
+	struct points_wait *wait;
+
+	while ((wait = first) != NULL) {
+		first = wait->next;
+		wait->done(wait->user, result, outcome);
+	}
+}
+
+static void
+writers_end(PGresult *result, enum db_outcome outcome)
+{
+	struct points_wait *first = at.writers;
+
+	at.writers = NULL;
+	waits_end(first, result, outcome);
+}
+
+static void
+room_look(void *unused)
+{
+	(void)unused;
+	at.room_timer = NULL;
+	if (!points_behind())
+		writers_end(NULL, DB_OK);
+	else if (!at.flying && !atomic_load(&shared->moving))
+		send();
+	if (at.writers != NULL && at.room_timer == NULL)
+		at.room_timer = loop_after(ROOM_MS, room_look, NULL);
+}
+
+void
+points_room(struct points_wait *wait)
+{
+	wait_push(&at.writers, wait);
+	if (at.room_timer == NULL)
+		room_look(NULL);
+}
+
+static void
 applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 {
 	struct points_wait *served = at.served;
-	struct points_wait *wait;
 
 	(void)op;
 	if (worth_another_try(result, outcome)) {
@@ -237,10 +288,9 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 	at.flying = false;
 	atomic_store(&shared->moving, false);
 	at.served = NULL;
-	while ((wait = served) != NULL) {
-		served = wait->next;
-		wait->done(wait->user, result, outcome);
-	}
+	waits_end(served, result, outcome);
+	if (outcome != DB_OK)
+		writers_end(result, outcome);
 	/* done() may have sent the next one. */
 	if (!at.flying && at.waiting != NULL)
 		send();
@@ -286,12 +336,7 @@ points_logged(size_t n)
 void
 points_await(struct points_wait *wait)
 {
-	struct points_wait **end = &at.waiting;
-
-	while (*end != NULL)
-		end = &(*end)->next;
-	wait->next = NULL;
-	*end = wait;
+	wait_push(&at.waiting, wait);
 	if (!at.flying)
 		send();
 }

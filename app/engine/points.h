@@ -22,7 +22,7 @@ bool points_pending(void);
 bool points_alone(int64_t since_ms);
 /* How many of this server's, about. */
 uint64_t points_moving(void);
-/* Are there so many that writers should wait? */
+/* Are there so many that writers should wait (points_room())? */
 bool points_behind(void);
 
 /* Somebody who waits until everything that was logged before points_await() is moved. `result` and `outcome` are of the last try. Stays put until done(). */
@@ -32,4 +32,6 @@ struct points_wait {
 	struct points_wait *next; /* the module's */
 };
 void points_await(struct points_wait *);
+/* Somebody who waits until there are few enough. `result` and `outcome` as above when nothing could be moved, else NULL and DB_OK. */
+void points_room(struct points_wait *);
 #endif
