@@ -12,6 +12,8 @@
 #define PAGE_MOST 50000
 #define TAG_MOST 8000
 #define KEY_MOST 250
+/* Updates merged into one statement at most. */
+#define MERGE_MOST 512
 /* A profile of 16777215 letters, the most MLflow allows, and all of its quotes escaped. */
 #define INPUTS_BODY_MOST ((size_t)40 * 1024 * 1024)
 
@@ -266,6 +268,9 @@ get(struct call *call)
 
 /* ---- update, delete ---- */
 
+/* Updates of one run stay several statements: each answers with what it made of the one before. */
+static const struct db_merger update_merger = { .merge = db_rows_merge, .split = db_rows_split, .most = MERGE_MOST, .apart = true };
+
 static bool
 update_valid(struct call *call)
 {
@@ -448,6 +453,7 @@ static const struct endpoint run_endpoints[] = {
 	    .fields = update_fields,
 	    .check = update_valid,
 	    .sql = SQL_run_update,
+	    .merger = &update_merger,
 	    .args = "run_id status end_time run_name",
 	    .shape = SHAPE_OBJECT,
 	    .wrap = "run_info",

@@ -390,6 +390,13 @@ batch_sort(struct batch *batch)
 	free(sorted);
 }
 
+/* Neighbours in a sorted batch. */
+static bool
+goes_with(const struct db_op *op, const struct db_op *before)
+{
+	return op->merger == before->merger && !(op->merger->apart && text_eq(op->order, before->order));
+}
+
 static void
 batch_cut(struct batch *batch)
 {
@@ -399,7 +406,7 @@ batch_cut(struct batch *batch)
 		struct piece *piece = &batch->pieces[batch->piece_count++];
 		const struct db_merger *merger = batch->ops[i]->merger;
 		size_t n = 1;
-		while (merger != NULL && i + n < batch->n && batch->ops[i + n]->merger == merger && n < merger->most)
+		while (merger != NULL && i + n < batch->n && n < merger->most && goes_with(batch->ops[i + n], batch->ops[i + n - 1]))
 			n++;
 		piece->ops = &batch->ops[i];
 		piece->n = n;

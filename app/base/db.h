@@ -42,7 +42,11 @@ struct db_merger {
 	 * merge() alone; then split() is called with n = 0 for the failed attempt, only to free. A forgotten op is a stand-in here: params are copies, user is NULL. */
 	void (*split)(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
 	size_t most; /* ops in one merged op at most */
+	bool apart;  /* ops of the same order go into several, one after the other */
 };
+/* For statements that take an array for each parameter (null: nothing but nulls) and answer at most one row for each element, whose first column says which, from 1: op->row is where its row is. */
+void db_rows_merge(struct db_op **ops, size_t n, struct db_op *out);
+void db_rows_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
 
 /* One execution of one statement. Owned by the caller; must stay put until done(). */
 struct db_op {
@@ -57,6 +61,7 @@ struct db_op {
 	/* Result is cleared by the layer after done(); NULL unless DB_OK or DB_FAILED. May submit new ops. */
 	void (*done)(struct db_op *, PGresult *result, enum db_outcome outcome);
 	void *user;
+	int row; /* of the result, the first that is this op's; -1: none (db_rows_split()) */
 	/* the layer's */
 	struct db_op *next;
 	int64_t since_ms;
@@ -115,5 +120,6 @@ struct db_param db_p_int8s(const int64_t *, size_t n, const bool *nulls);
 struct db_param db_p_int4s(const int32_t *, size_t n);
 struct db_param db_p_float8s(const double *, size_t n);
 struct db_param db_p_texts(const struct text *, size_t n, const bool *nulls);
+struct db_param db_p_array(const struct db_param *, size_t n); /* of binary parameters of one type; null when all are */
 void db_p_array_free(struct db_param *);
 #endif

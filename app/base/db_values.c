@@ -242,6 +242,51 @@ db_p_texts(const struct text *values, size_t n, const bool *nulls)
 	return (struct db_param){ .bytes = bytes, .n = (int)(to - bytes), .type = OID_TEXTS };
 }
 
+static Oid
+array_of(Oid element)
+{
+	switch (element) {
+	case OID_INT8:
+		return OID_INT8S;
+	case OID_INT4:
+		return OID_INT4S;
+	case OID_FLOAT8:
+		return OID_FLOAT8S;
+	case OID_TEXT:
+		return OID_TEXTS;
+	}
+	abort();
+}
+
+struct db_param
+db_p_array(const struct db_param *values, size_t n)
+{
+	size_t payload = 0, nulls = 0;
+	Oid element = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (values[i].bytes == NULL) {
+			nulls++;
+			continue;
+		}
+		PRECOND(payload <= INT32_MAX);
+		payload += (size_t)values[i].n;
+		element = values[i].type;
+	}
+	if (nulls == n)
+		return db_p_null();
+	unsigned char *bytes = array_bytes(n, payload);
+	unsigned char *to = array_head(bytes, element, n, nulls > 0);
+	for (size_t i = 0; i < n; i++) {
+		bool null = values[i].bytes == NULL;
+		size_t size = null ? 0 : (size_t)values[i].n;
+		put32(to, null ? UINT32_MAX : (uint32_t)size);
+		if (size > 0)
+			memcpy(to + 4, values[i].bytes, size);
+		to += 4 + size;
+	}
+	return (struct db_param){ .bytes = bytes, .n = (int)(to - bytes), .type = array_of(element) };
+}
+
 void
 db_p_array_free(struct db_param *param)
 {

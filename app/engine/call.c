@@ -442,6 +442,7 @@ call_write(struct call *call, const struct db_statement *sql, const struct db_pa
 	op_fill(call, params, n, then);
 	call->op.statement = sql;
 	call->op.order = order;
+	call->op.merger = call->endpoint->merger;
 	db_write(&call->op);
 	return WAIT;
 }
@@ -588,16 +589,17 @@ call_refusal(struct call *call, PGresult *result)
 {
 	const struct refusal *r;
 	int column = PQfnumber(result, "fail");
+	int row = call->op.row;
 	struct text word;
 
-	if (PQntuples(result) == 0) {
+	if (PQntuples(result) == 0 || row < 0) {
 		if (call->endpoint->missing == NULL)
 			return NEXT;
 		return call_fail(call, RESOURCE_DOES_NOT_EXIST, TEXT_FMT, TEXT_ARG(message_fill(call, call->endpoint->missing)));
 	}
-	if (column < 0 || db_null(result, 0, column))
+	if (column < 0 || db_null(result, row, column))
 		return NEXT;
-	word = db_text(result, 0, column);
+	word = db_text(result, row, column);
 	for (r = call->endpoint->refusals; r != NULL && r->word != NULL; r++)
 		if (text_is(word, r->word))
 			return call_fail(call, r->code, TEXT_FMT, TEXT_ARG(message_fill(call, r->message)));

@@ -127,6 +127,7 @@ struct endpoint {
 	bool alone;       /* a write in a transaction of its own (a read lane), never batched with others: it locks rows of a run that log_write() locks too. Must be safe to run twice */
 	bool fresh;       /* reads metric points, or must not meet any on their way: what was logged is moved first (points.h) */
 	bool writes;      /* runs in a write lane; row locks in order of the .on field */
+	const struct db_merger *merger; /* of its writes, or NULL: the statement takes arrays then, see db_rows_merge() */
 	enum shape shape;
 	const char *wrap;
 	const char *missing; /* RESOURCE_DOES_NOT_EXIST when no row comes back */

@@ -107,9 +107,9 @@ wire_result(struct call *call, PGresult *r)
 		if (PQntuples(r) > 0) {
 			if (e->wrap != NULL) {
 				wire_member(b, e->wrap);
-				wire_row(b, r, 0, 0);
+				wire_row(b, r, call->op.row, 0);
 			} else {
-				columns_print(b, r, 0, 0);
+				columns_print(b, r, call->op.row, 0);
 			}
 		}
 		buf_byte(b, '}');

@@ -170,15 +170,16 @@ turn(void)
 	} while (0)
 
 /* ---- statements ---- */
-enum { ECHO, PUT, PUT_MANY, COUNT, BROKEN };
+enum { ECHO, PUT, PUT_MANY, COUNT, BROKEN, DOUBLE };
 const struct db_statement db_statements[] = {
 	{ "echo", "/**/select $1::bigint, $2::float8, $3::text, $4::boolean, $5::int4, $6::bigint[], $7::text[], $8::float8[], null::text, $9::int4[]", 9, ECHO },
 	{ "put", "/**/insert into t (id, word) values ($1::bigint, $2::text) returning id", 2, PUT },
 	{ "put_many", "/**/insert into t (id, word) select * from unnest($1::bigint[], $2::text[]) returning id", 2, PUT_MANY },
 	{ "count", "/**/select count(*), count(distinct id) from t where id = any($1::bigint[])", 1, COUNT },
 	{ "broken", "/**/select no_such_column from t", 0, BROKEN },
+	{ "double", "/**/select i, n * 2, word, z from unnest($1::bigint[], $2::text[], $3::int4[]) with ordinality as x(n, word, z, i) where n is distinct from 7 order by i desc", 3, DOUBLE },
 };
-const size_t db_statement_count = 5;
+const size_t db_statement_count = 6;
 
 static struct arena *arena;
 static const char *uri;
@@ -267,7 +268,7 @@ put_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, 
 		ops[i]->done(ops[i], result, outcome);
 }
 
-static const struct db_merger put_merger = { put_merge, put_split, 1000 };
+static const struct db_merger put_merger = { .merge = put_merge, .split = put_split, .most = 1000 };
 
 static struct db_op *
 put_new(int64_t id, const char *word, bool merged, struct seen *seen)
@@ -346,6 +347,41 @@ test_one_bad_op_fails_alone(bool merged)
 	CHECK(merged_ops == freed);
 	struct db_stats stats = db_stats();
 	CHECK(stats.batch_ops_max >= N && stats.queued == 0);
+}
+
+static void
+row_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
+{
+	struct seen *seen = op->user;
+	CHECK(outcome == DB_OK);
+	seen->count++;
+	seen->tuples = PQntuples(result);
+	seen->value = op->row < 0 ? -1 : db_null(result, op->row, 1) ? -2 : db_int8(result, op->row, 1);
+	CHECK(op->row < 0 || (text_is(db_text(result, op->row, 2), "word") && db_null(result, op->row, 3)));
+}
+
+/* Each finds its own row; two of one order are two statements, when their merger says so. */
+static void
+test_rows(bool apart)
+{
+	static struct db_merger merger = { .merge = db_rows_merge, .split = db_rows_split, .most = 1000 };
+	struct seen seen[12] = { 0 };
+	merger.apart = apart;
+	for (int i = 0; i < 12; i++) {
+		struct db_op *op = op_new(DOUBLE, 3, &seen[i]);
+		set_param(op, 0, i == 5 ? db_p_null() : db_p_int8(arena, i));
+		set_param(op, 1, db_p_text(arena, TEXT("word")));
+		set_param(op, 2, db_p_null());
+		op->order = i < 10 ? text_format(arena, "%d", i) : TEXT("10");
+		op->merger = &merger;
+		op->done = row_done;
+		db_write(op);
+	}
+	for (int i = 0; i < 12; i++)
+		AWAIT(seen[i].count == 1);
+	for (int i = 0; i < 12; i++)
+		CHECK(seen[i].count == 1 && seen[i].value == (i == 7 ? -1 : i == 5 ? -2 : 2 * i));
+	CHECK(seen[0].tuples + seen[11].tuples == (apart ? 11 : 22));
 }
 
 static void
@@ -566,6 +602,8 @@ main(int argc, char **argv)
 		test_values();
 		test_one_bad_op_fails_alone(false);
 		test_one_bad_op_fails_alone(true);
+		test_rows(false);
+		test_rows(true);
 		test_forgotten_write_is_carried_out();
 		test_listen();
 	}
