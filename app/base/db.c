@@ -13,7 +13,7 @@ enum {
 	READS_IN_FLIGHT = 64,      /* on a lane; more wait, so that a lane that comes free can take them */
 	READ_STUCK_MS = 20,        /* a lane whose first read is older is taken only if all are */
 	BATCH_OPS = 4096,
-	GATHER_OPS = 8,            /* answered together, from which on the next batch waits for theirs */
+	GATHER_OPS = 4,            /* answered together, from which on the next batch waits for theirs */
 	FURTHER_LANE_OPS = 256,
 	FURTHER_LANE_MS = 10,
 	BATCH_BYTES = 8 << 20,
