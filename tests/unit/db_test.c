@@ -403,7 +403,8 @@ test_forgotten_write_is_carried_out(void)
 	arena_free(own);
 	struct db_op *count = op_new(COUNT, 1, &after);
 	int64_t ids[] = { 3000, 3001 };
-	set_param(count, 0, db_p_int8s(ids, 2, NULL));
+	struct db_param list = db_p_int8s(ids, 2, NULL);
+	set_param(count, 0, list);
 	int64_t until = loop_now_ms() + 10000;
 	do {
 		after.count = 0;
@@ -411,6 +412,7 @@ test_forgotten_write_is_carried_out(void)
 		AWAIT(after.count == 1);
 		CHECK(after.outcome == DB_OK && loop_now_ms() < until);
 	} while (after.value != 2);
+	db_p_array_free(&list);
 	CHECK(seen.count <= 1);
 }
 
