@@ -36,6 +36,23 @@ if [ -d sql/migrations ]; then
 	done
 fi
 
+# A landed migration stays as it is: databases have applied it. Needs no git history; with one, what is committed has to be on the list.
+landed=sql/migrations/LANDED
+changed=$(cd sql/migrations && sha256sum -c --quiet --strict LANDED 2>&1) || {
+	echo "$changed" >&2
+	say "a landed migration differs from $landed: put it back, and write a new one"
+}
+last=$(awk '{ print $2 }' $landed | sort | tail -n 1)
+for file in sql/migrations/*.sql; do
+	name=${file##*/}
+	grep -q "  $name\$" $landed && continue
+	if [ "$(printf '%s\n' "$last" "$name" | sort | tail -n 1)" = "$last" ]; then
+		say "$file is not in $landed, but a later one is: databases would refuse it"
+	elif git cat-file -e "HEAD:$file" 2>/dev/null; then
+		say "$file is committed, but not in $landed: (cd sql/migrations && sha256sum $name >> LANDED)"
+	fi
+done
+
 if command -v shellcheck >/dev/null; then
 	scripts=$(git ls-files --cached --others --exclude-standard '*.sh' deploy tests tools | sort -u | while read -r f; do head -n 1 "$f" 2>/dev/null | grep -qE '^#!.*\b(ba)?sh\b' && echo "$f"; done)
 	# shellcheck disable=SC2086
