@@ -140,6 +140,8 @@ logged_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 		db_write(op);
 		return;
 	}
+	if (outcome == DB_AWAY && l->again)
+		outcome = DB_UNKNOWN; /* the first attempt may have been stored */
 	next = call->fail.code != FAIL_NONE ? FAILED : call_outcome(call, result, outcome);
 	if (next == NEXT) {
 		live_changed(l->run_id);

@@ -133,7 +133,7 @@ noted(struct db_op *op, PGresult *result, enum db_outcome outcome)
 {
 	(void)op;
 	if (outcome == DB_FAILED)
-		log_warn("artifacts: what the bucket holds was not noted: %s", PQresultErrorMessage(result));
+		log_warn("artifacts: what the bucket holds was not noted: %s", db_message(result));
 	look.at++;
 	look_next();
 }
@@ -196,7 +196,7 @@ claimed(struct db_op *op, PGresult *result, enum db_outcome outcome)
 
 	(void)op;
 	if (outcome == DB_FAILED)
-		log_warn("artifacts: what the buckets hold cannot be counted: %s", PQresultErrorMessage(result));
+		log_warn("artifacts: what the buckets hold cannot be counted: %s", db_message(result));
 	look.looks = arena_array(look.arena, (size_t)n + 1, sizeof(*look.looks));
 	look.count = (size_t)n;
 	look.at = 0;

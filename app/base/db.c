@@ -6,6 +6,7 @@
 #include "base/db_lane.h"
 #include "base/http.h"
 #include "base/log.h"
+#include "base/task.h"
 
 enum {
 	MOST_LANES = 32,
@@ -20,6 +21,8 @@ enum {
 	MOST_TRIES = 5,
 	SWEEP_MS = 100,
 	HANG_MS = 15000,           /* beyond the statement timeout: PostgreSQL itself hangs */
+	STALE_MS = 2000,           /* a session that cannot write is made anew when it is older */
+	LONG_MS = 1000,            /* a read that nobody waits for is canceled when it is older */
 	KEYS = 4096                /* buckets of order keys in flight */
 };
 
@@ -48,12 +51,19 @@ struct batch {
 	size_t error_at; /* its piece; piece_count: the commit itself */
 };
 
+/* On its way to PostgreSQL, in a thread: libpq has no other way, and it may take long when PostgreSQL hangs. */
+struct cancel {
+	PGcancel *key;
+	struct lane *lane; /* NULL: that connection is gone */
+};
+
 static struct {
 	struct db_config config;
 	struct lane lanes[MOST_LANES];
 	int lane_count;
 	struct lane *listener;
 	struct queue reads, writes;
+	struct cancel *cancel; /* one at a time */
 	struct loop_timer *pump, *late, *sweep;
 	int64_t late_ms;
 	struct flight *spare;
@@ -146,7 +156,7 @@ static bool
 lanes_up(enum lane_kind kind)
 {
 	for (int i = 0; i < db.lane_count; i++)
-		if (db.lanes[i].kind == kind && db.lanes[i].state == LANE_UP)
+		if (db.lanes[i].kind == kind && db.lanes[i].state == LANE_UP && !(kind == LANE_WRITE && db.lanes[i].stale))
 			return true;
 	return false;
 }
@@ -253,10 +263,16 @@ db_background_command(const char *command)
 		lane_flush(lane);
 }
 
+static bool
+is_gone(const struct db_op *op)
+{
+	return op->gone != NULL && *op->gone;
+}
+
 static void
 read_lost(struct db_op *op)
 {
-	if (++op->tries > 1) {
+	if (++op->tries > 1 || is_gone(op)) {
 		op_end(op, NULL, DB_AWAY);
 		return;
 	}
@@ -496,7 +512,7 @@ writes_pump(void)
 		busy += db.lanes[i].kind == LANE_WRITE && db.lanes[i].first != NULL;
 	for (int i = 0; i < db.lane_count && db.writes.n > 0; i++) {
 		struct lane *lane = &db.lanes[i];
-		if (lane->kind != LANE_WRITE || lane->state != LANE_UP || lane->broken || lane->first != NULL)
+		if (lane->kind != LANE_WRITE || lane->state != LANE_UP || lane->broken || lane->stale || lane->first != NULL)
 			continue;
 		if (wait_for_lane(busy))
 			return;
@@ -583,11 +599,28 @@ batch_split(struct lane *lane, struct batch *batch)
 	batch_free(batch);
 }
 
-/* Another transaction was in the way, or the server became a standby: the same again may succeed. */
+/* Another transaction was in the way, the server became a standby, or a statement could not be prepared before: the same again may succeed. */
 static bool
 is_passing(const char *state)
 {
-	return strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "25006") == 0;
+	return strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "25006") == 0 || strcmp(state, "26000") == 0;
+}
+
+/* A lock that was not got, or a statement that was not done, in its time: each further attempt may take as long. */
+static bool
+is_slow(const char *state)
+{
+	return strcmp(state, "55P03") == 0 || strcmp(state, "57014") == 0;
+}
+
+static bool
+has_waited(const struct batch *batch)
+{
+	int64_t since_ms = loop_now_ms();
+	for (size_t i = 0; i < batch->n; i++)
+		if (batch->ops[i]->since_ms < since_ms)
+			since_ms = batch->ops[i]->since_ms;
+	return loop_now_ms() - since_ms > db.config.statement_timeout_ms;
 }
 
 static void
@@ -598,21 +631,38 @@ writes_again(struct db_op **ops, size_t n)
 	pump_later();
 }
 
+/* The writable server may be another one by now, or the next session on this one may be allowed to write. */
+static void
+note_stale(struct lane *lane, const char *state)
+{
+	if (strcmp(state, "25006") != 0)
+		return;
+	lane->stale = true;
+	sweep_later();
+}
+
 static void
 batch_failed(struct lane *lane, struct batch *batch)
 {
 	const char *state = db_sqlstate(batch->error);
 	if (is_passing(state) && ++batch->ops[0]->tries < MOST_TRIES) {
-		if (strcmp(state, "25006") == 0)
-			lane->broken = true; /* connect anew: the writable server may be another one */
+		note_stale(lane, state);
 		batch_drop_merged(batch);
 		writes_again(batch->ops, batch->n);
 		batch_free(batch); /* and `state` with it */
 		return;
 	}
 	if (batch->n > 1) {
+		bool enough = is_slow(state) && has_waited(batch);
 		batch_drop_merged(batch);
-		batch_split(lane, batch);
+		if (!enough) {
+			batch_split(lane, batch);
+			return;
+		}
+		/* Whose fault it is stays unknown: to find out takes a time-out for each of them. */
+		for (size_t i = 0; i < batch->n; i++)
+			op_end(batch->ops[i], batch->error, DB_FAILED);
+		batch_free(batch);
 		return;
 	}
 	PQclear(batch->pieces[0].result);
@@ -629,9 +679,10 @@ flight_result(struct lane *lane, struct flight *flight, PGresult *result)
 	if (flight->kind == FLIGHT_READ) {
 		struct db_op *op = flight->op;
 		flight->op = NULL;
-		/* Its statement could not be prepared (a lock, a timeout): once more, from the start. */
-		if (op != NULL && !good && strcmp(db_sqlstate(result), "26000") == 0 && ++op->tries <= 1)
-			queue_push_first(&db.reads, op);
+		if (!good)
+			note_stale(lane, db_sqlstate(result));
+		if (op != NULL && !good && !is_gone(op) && (lane_hit(lane, result) || strcmp(db_sqlstate(result), "26000") == 0))
+			read_lost(op);
 		else if (op != NULL)
 			op_end(op, result, good ? DB_OK : DB_FAILED);
 		PQclear(result);
@@ -696,6 +747,8 @@ flights_lost(struct lane *lane, struct flight *first)
 
 	lane->unsent = NULL;
 	lane->last_words = false;
+	if (db.cancel != NULL && db.cancel->lane == lane)
+		db.cancel->lane = NULL;
 	db.stats.reconnects++;
 	while (first != NULL) {
 		struct flight *flight = first;
@@ -791,6 +844,67 @@ queue_expire(struct queue *queue, enum lane_kind kind)
 		op_end(op, NULL, DB_AWAY);
 }
 
+/* ---- reads that nobody waits for any more ---- */
+
+static void
+cancel_work(void *user)
+{
+	const struct cancel *cancel = user;
+	char why[256];
+	/* When it fails, the sweep tries again. */
+	(void)PQcancel(cancel->key, why, sizeof(why));
+}
+
+static void
+cancel_done(void *user)
+{
+	struct cancel *cancel = user;
+	PQfreeCancel(cancel->key);
+	if (cancel->lane != NULL)
+		cancel->lane->canceled_ms = loop_now_ms();
+	if (db.cancel == cancel)
+		db.cancel = NULL;
+	free(cancel);
+}
+
+static void
+cancel_send(struct lane *lane)
+{
+	PGcancel *key = PQgetCancel(lane->conn);
+	if (key == NULL)
+		return;
+	struct cancel *cancel = calloc(1, sizeof(*cancel));
+	PRECOND(cancel != NULL);
+	*cancel = (struct cancel){ key, lane };
+	db.cancel = cancel;
+	lane->canceled_ms = loop_now_ms();
+	task_run(cancel_work, cancel_done, cancel);
+}
+
+static void
+reads_abandon(void)
+{
+	struct queue gone = { 0 };
+	for (struct db_op *before = NULL, *op = db.reads.first, *next; op != NULL; op = next) {
+		next = op->next;
+		if (is_gone(op))
+			queue_push(&gone, queue_take(&db.reads, before));
+		else
+			before = op;
+	}
+	while (gone.first != NULL)
+		op_end(queue_take(&gone, NULL), NULL, DB_AWAY);
+	for (int i = 0; i < db.lane_count && db.cancel == NULL; i++) {
+		struct lane *lane = &db.lanes[i];
+		const struct flight *flight = lane->first;
+		if (lane->state != LANE_UP || lane->broken || flight == NULL || flight->kind != FLIGHT_READ || flight->answered || flight->op == NULL || !is_gone(flight->op))
+			continue;
+		int64_t now_ms = loop_now_ms();
+		if (now_ms - flight->sent_ms >= LONG_MS && (lane->canceled_ms == 0 || now_ms - lane->canceled_ms >= SWEEP_MS))
+			cancel_send(lane);
+	}
+}
+
 static void
 sweep(void *unused)
 {
@@ -798,10 +912,13 @@ sweep(void *unused)
 	db.sweep = NULL;
 	queue_expire(&db.reads, LANE_READ);
 	queue_expire(&db.writes, LANE_WRITE);
+	reads_abandon();
 	bool busy = db.reads.n > 0 || db.writes.n > 0;
 	for (int i = 0; i < db.lane_count; i++) {
 		struct lane *lane = &db.lanes[i];
-		busy = busy || lane->first != NULL;
+		busy = busy || lane->first != NULL || lane->stale;
+		if (lane->state == LANE_UP && lane->stale && lane->first == NULL && loop_now_ms() - lane->up_ms > STALE_MS)
+			lane_break(lane, "it cannot write");
 		if (lane->state != LANE_UP || lane->first == NULL)
 			continue;
 		if (lane->broken || loop_now_ms() - lane->first->sent_ms > db.config.statement_timeout_ms + HANG_MS)

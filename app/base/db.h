@@ -3,7 +3,7 @@
 /*
  * PostgreSQL on the worker's loop: non-blocking libpq in pipeline mode, prepared statements, binary parameters and results.
  * A worker has db_config.read_lanes and .write_lanes connections and one listener.
- * Reads: each op is sent at once on the least busy read lane, with its own Sync.
+ * Reads: each op is sent at once on the least busy read lane, with its own Sync. A cancel that hits the op behind the one that was meant has it sent again.
  * Writes: what arrives while a lane's batch is in flight becomes its next batch: ops that share a merger are made one op by it, the rest are sent one after the other,
  * all sorted by `order` (so that row locks are taken in one order), then one Sync: one transaction, one commit. If the batch fails as a whole, its ops are run one by one.
  */
@@ -58,6 +58,7 @@ struct db_op {
 	struct text order; /* writes: lock order, e.g. the run id */
 	const struct db_merger *merger; /* writes: or NULL */
 	int64_t timeout_ms; /* reads: statement timeout; 0 = the default */
+	const bool *gone; /* reads: true when nobody waits for it any more: what is long already is canceled then, and done() comes early. Or NULL */
 	/* Result is cleared by the layer after done(); NULL unless DB_OK or DB_FAILED. May submit new ops. */
 	void (*done)(struct db_op *, PGresult *result, enum db_outcome outcome);
 	void *user;
@@ -98,6 +99,8 @@ struct db_stats { uint64_t reads, writes, batches, batch_ops_max, reconnects, fa
 struct db_stats db_stats(void);
 /* SQLSTATE of a failed result, "" when none. */
 const char *db_sqlstate(const PGresult *);
+/* Its message without the context, which may be a whole statement. */
+const char *db_message(const PGresult *);
 
 /* Binary values of results: column c of row r (PRECOND on wrong size). */
 int64_t db_int8(const PGresult *, int r, int c);

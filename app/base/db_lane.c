@@ -10,7 +10,7 @@
 #include "base/http.h"
 #include "base/log.h"
 
-enum { BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 2000 };
+enum { BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 2000, CANCEL_NEAR_MS = 1000 };
 
 #define SHAPE_SLOT ((uint32_t)1 << 16) /* in a PREPARE's slot: the first shape's */
 
@@ -133,8 +133,11 @@ connected(struct lane *lane)
 		return;
 	}
 	lane->state = LANE_UP;
-	lane->broken = lane->last_words = false;
-	lane->backoff_ms = BACKOFF_FIRST_MS;
+	lane->broken = lane->last_words = lane->stale = false;
+	lane->up_ms = loop_now_ms();
+	lane->canceled_ms = 0;
+	PQclear(lane->refused);
+	lane->refused = NULL;
 	memset(lane->prepared, 0, db_statement_count * sizeof(*lane->prepared));
 	shapes_clear(lane);
 	watch(lane, LOOP_READ, lane_ready);
@@ -223,6 +226,8 @@ lane_close(struct lane *lane)
 	lane->state = LANE_DOWN;
 	shapes_clear(lane);
 	free(lane->shapes);
+	PQclear(lane->refused);
+	lane->refused = NULL;
 	free(lane->prepared);
 	lane->shapes = NULL;
 	lane->prepared = NULL;
@@ -240,6 +245,9 @@ lane_break(struct lane *lane, const char *why)
 	struct flight *lost = lane->first;
 	lane->first = lane->last = NULL;
 	lane->in_flight = 0;
+	/* One that does not last is not made anew at once, again and again. */
+	if (loop_now_ms() - lane->up_ms > BACKOFF_MOST_MS)
+		lane->backoff_ms = BACKOFF_FIRST_MS;
 	connect_later(lane);
 	flights_lost(lane, lost);
 }
@@ -493,13 +501,21 @@ is_end(struct lane *lane, const PGresult *result)
 	return true;
 }
 
+bool
+lane_hit(const struct lane *lane, const PGresult *result)
+{
+	return lane->canceled_ms != 0 && loop_now_ms() - lane->canceled_ms < CANCEL_NEAR_MS && strcmp(db_sqlstate(result), "57014") == 0;
+}
+
 static void
 lane_result(struct lane *lane, PGresult *result)
 {
 	struct flight *flight = lane->first;
 	bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+	/* A setting or a prepared statement that is not as later ones expect: all begin anew. */
+	bool unset = (flight->kind == FLIGHT_COMMAND || flight->kind == FLIGHT_PREPARE) && lane_hit(lane, result);
 
-	if (is_end(lane, result)) {
+	if (is_end(lane, result) || unset) {
 		PQclear(result);
 		(void)failed(lane);
 		return;
@@ -519,12 +535,22 @@ lane_result(struct lane *lane, PGresult *result)
 	}
 	if (flight->kind == FLIGHT_PREPARE) {
 		prepare_ended(lane, flight->slot, result);
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+			PQclear(lane->refused);
+			lane->refused = result;
+			result = NULL;
+		}
 	} else if (flight->kind == FLIGHT_COMMAND) {
 		if (PQresultStatus(result) == PGRES_FATAL_ERROR)
-			log_warn("database: %s", PQresultErrorMessage(result));
+			log_warn("database: %s", db_message(result));
 	} else {
 		if (flight->kind != FLIGHT_SYNC)
 			flight->answered = true;
+		if (lane->refused != NULL && strcmp(db_sqlstate(result), "26000") == 0) {
+			PQclear(result);
+			result = lane->refused;
+			lane->refused = NULL;
+		}
 		/* For a SYNC this is the commit's own failure. */
 		flight_result(lane, flight, result);
 		return;

@@ -45,13 +45,17 @@ struct lane {
 	struct loop_timer *timer; /* next attempt, or the end of this one */
 	bool broken;              /* a send failed: taken down at the end of the turn */
 	bool last_words;          /* PostgreSQL ended the connection instead of answering the first flight: that one and all later ones were not carried out */
+	bool stale;               /* its session cannot write: once it is idle it is made anew */
 	bool was_up;
+	int64_t up_ms;
 	int64_t backoff_ms;
 	bool *prepared; /* by db_statement.slot */
 	struct shape *shapes; /* SHAPES of them */
 	uint64_t uses;
+	PGresult *refused; /* why the last statement could not be prepared, for the op behind it */
 	struct flight *first, *last;
 	size_t in_flight; /* READ and PIECE flights */
+	int64_t canceled_ms; /* when a cancel was sent on its way, or has arrived; 0 = never */
 	struct batch *unsent; /* batches whose Sync could not be queued: surely not done */
 };
 
@@ -66,6 +70,8 @@ bool lane_send_prepare(struct lane *lane, const struct db_op *op);
 bool lane_send_command(struct lane *lane, const char *command);
 bool lane_send_sync(struct lane *lane, struct batch *batch);
 void lane_flush(struct lane *lane);
+/* The statement failed by a cancel that may have been meant for another one. */
+bool lane_hit(const struct lane *lane, const PGresult *result);
 void lane_setup(const struct db_config *config);
 void lane_teardown(void);
 

@@ -48,6 +48,13 @@ db_sqlstate(const PGresult *result)
 	return state != NULL ? state : "";
 }
 
+const char *
+db_message(const PGresult *result)
+{
+	const char *message = result != NULL ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	return message != NULL ? message : "";
+}
+
 int64_t
 db_int8(const PGresult *result, int r, int c)
 {

@@ -33,6 +33,7 @@
 #define HELD_SMALL 65536         /* of a body: taken however much is held */
 #define GZIP_FROM 1024
 #define SWEEP_MS 250
+#define SWEEPS_PATIENT 4
 #define SETTLE_FIRST_MS 2
 #define SETTLE_NEXT_MS 20
 #define SETTLE_GIVE_UP_MS 10000
@@ -90,6 +91,7 @@ struct work {
 	bool complete_due; /* complete() waits for http_resume() */
 	bool continues;    /* the client waits for 100 Continue */
 	bool paused;
+	unsigned sweeps; /* that saw it wait for a reply */
 	/* the reply */
 	bool keep;    /* the client and the version allow another request */
 	bool given;   /* a reply was begun */
@@ -127,6 +129,7 @@ struct conn {
 	bool gap_newline;
 	bool readable, writable;
 	bool in_head;   /* bytes of a head have come */
+	bool half;      /* the peer's FIN has come, maybe behind bytes that are not read yet */
 	bool ended;     /* the peer's end of input */
 	bool closing;   /* after what is queued, no further request */
 	bool lingering; /* FIN sent; reading and dropping */
@@ -151,6 +154,7 @@ static struct loop_timer *dirty_timer, *sweep_timer, *settle_timer;
 static struct piece *spare_pieces;
 static size_t spare_piece_count;
 static uint64_t last_id;
+static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 static char process_name[9]; /* the first half of the names that we give to requests */
 static bool draining;
 static z_stream *deflating;
@@ -815,11 +819,8 @@ on_headers_complete(llhttp_t *parser)
 		if (w->request.content_length > 0 && w->inflating == NULL)
 			buf_reserve(&w->body, (size_t)w->request.content_length < READ_BYTES ? (size_t)w->request.content_length : READ_BYTES);
 	}
-	if (w->continues) {
-		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
+	if (w->continues)
 		put(c, go_on, sizeof(go_on) - 1);
-	}
 	return 0;
 }
 
@@ -1359,6 +1360,21 @@ crawls(struct conn *c, int64_t now_ms)
 	return false;
 }
 
+/* Has it closed, or only its sending side? Both look the same, until something is sent: who has closed answers with a reset, who has not skips the line. */
+static void
+ask_for_client(struct conn *c)
+{
+	struct work *w = c->work;
+
+	if (w == NULL || !w->request.in_vain || !w->whole || w->given || c->parser.http_minor == 0)
+		return;
+	if (++w->sweeps % SWEEPS_PATIENT != 0 || !c->half)
+		return;
+	w->request.in_vain = false;
+	put(c, go_on, sizeof(go_on) - 1);
+	touch(c);
+}
+
 static void
 sweep(void *unused)
 {
@@ -1368,6 +1384,7 @@ sweep(void *unused)
 	sweep_timer = NULL;
 	for (struct conn *c = conns, *after; c != NULL; c = after) {
 		after = c->after;
+		ask_for_client(c);
 		if (!crawls(c, now_ms) && (c->deadline_ms == 0 || now_ms < c->deadline_ms))
 			continue;
 		c->deadline_ms = 0;
@@ -1624,8 +1641,8 @@ read_some(struct conn *c)
 		at_end(c);
 		return false;
 	}
-	if ((size_t)got < sizeof(read_bytes) && !c->ended)
-		c->readable = c->ended; /* a short read: the socket is empty, the next bytes bring an event */
+	if ((size_t)got < sizeof(read_bytes))
+		c->readable = c->half; /* a short read: the socket is empty, the next bytes bring an event */
 	feed(c, read_bytes, (size_t)got, &taken);
 	if (taken < (size_t)got && !c->closing && !c->broken)
 		buf_add(&c->ahead, read_bytes + taken, (size_t)got - taken);
@@ -1749,6 +1766,7 @@ http_ready(void *conn, int bits, bool trouble)
 		enum link_state state = link_state(c->link);
 
 		c->readable = true;
+		c->half = c->half || state == LINK_HALF;
 		/* A FIN comes with the acknowledgement of all that its sender read; once our own FIN is out, it can no longer be asked for. */
 		if (state == LINK_HALF && c->unsettled != NULL)
 			settle(c, false);

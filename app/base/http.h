@@ -28,6 +28,7 @@ struct http_request {
 	struct text body; /* whole and inflated, when head() asked for HTTP_BUFFER; valid from complete() on */
 	struct text peer; /* the client's address as text */
 	bool tls;
+	bool in_vain; /* the engine's: without its client there is no use in going on. One that has said its end is asked, after a second, whether it still listens */
 	uint64_t id; /* unique in this worker */
 	struct arena *arena; /* freed by the layer after the reply */
 	void *user; /* the engine's */

@@ -23,7 +23,7 @@ asked(struct db_op *unused, PGresult *result, enum db_outcome outcome)
 
 	(void)unused;
 	if (outcome == DB_FAILED)
-		log_warn("background work failed: %s", PQresultErrorMessage(result));
+		log_warn("background work failed: %s", db_message(result));
 	/* A history of a million points leaves a hundred megabytes that malloc would keep. */
 	if (done <= 0)
 		malloc_trim(0);

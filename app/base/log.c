@@ -27,6 +27,20 @@ log_wants(enum log_level level)
 	return level <= most;
 }
 
+int
+log_due(int64_t *last_ms)
+{
+	struct timespec t;
+	int64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (*last_ms != 0 && now_ms - *last_ms < 1000)
+		return 0;
+	*last_ms = now_ms;
+	return 1;
+}
+
 static void
 line_write(enum log_level level, struct text request, const char *format, va_list ap)
 {

@@ -162,14 +162,15 @@ call_error(const struct call *call, const char *what)
 	log_request(LOG_LEVEL_ERROR, name, call->http != NULL ? http_name(call->http, name) : 0, "%s: %s", call->endpoint != NULL ? call->endpoint->path : "?", what);
 }
 
-/* What went wrong on our side is always logged, every other request with --log-level debug. 503 is the database's or bucket's, whose loss is logged once. */
+/* What went wrong on our side is always logged, every other request with --log-level debug. 503 is the database's or bucket's, whose loss is logged once; a full disk a line a second. */
 static void
 call_log(const struct call *call)
 {
 	enum log_level level = call->status >= 500 && call->status != 501 && call->status != 503 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG;
+	static int64_t full_ms;
 	char name[HTTP_NAME_MOST + 1];
 
-	if (call->http == NULL || !log_wants(level))
+	if (call->http == NULL || !log_wants(level) || (call->status == 507 && !log_due(&full_ms)))
 		return;
 	log_request(level, name, http_name(call->http, name), TEXT_FMT " " TEXT_FMT " %d %.1f ms " TEXT_FMT, TEXT_ARG(call->http->method_name), TEXT_ARG(call->http->path), call->status,
 	    (double)(clock_us() - call->started_us) / 1000, TEXT_ARG(call->http->peer));
@@ -320,13 +321,34 @@ call_step(struct call *call, enum next next)
 
 /* ---- the database ---- */
 
+/* Resources, an operator, a conflict, the connection, a lock that was not got, a standby: the same again may succeed. */
+static bool
+is_passing(const char *state)
+{
+	static const char *const passing[] = { "53", "57", "40", "08", "55", "25006" };
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		if (strncmp(state, passing[i], strlen(passing[i])) == 0)
+			return true;
+	return false;
+}
+
+static void
+say_passing(const char *state, const char *message)
+{
+	static int64_t said_ms;
+
+	if (log_due(&said_ms))
+		log_warn("the database cannot take requests now: SQLSTATE %s: %s", state, message != NULL ? message : "?");
+}
+
 static enum next
 sql_refused(struct call *call, const PGresult *result)
 {
 	const char *state = db_sqlstate(result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-	if (strcmp(state, "57014") == 0)
+	if (strcmp(state, "57014") == 0 && !call->endpoint->writes)
 		return call_fail(call, BAD_REQUEST, "The request took longer than the server's limit of %lld ms. Narrow the filter or ask for fewer results.", (long long)config->statement_timeout_ms);
 	if (strcmp(state, "22021") == 0 || strcmp(state, "22P05") == 0)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A text holds a character that cannot be stored (NUL or invalid UTF-8).");
@@ -338,9 +360,11 @@ sql_refused(struct call *call, const PGresult *result)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A value is too large to be stored.");
 	if (strncmp(state, "23", 2) == 0)
 		return call_fail(call, BAD_REQUEST, "The request conflicts with what is stored: %s", message);
+	if (is_passing(state))
+		say_passing(state, message);
 	if (strcmp(state, "53100") == 0)
 		return call_fail(call, INSUFFICIENT_STORAGE, "The database's disk is full.");
-	if (strncmp(state, "53", 2) == 0 || strncmp(state, "57", 2) == 0 || strncmp(state, "40", 2) == 0 || strncmp(state, "08", 2) == 0 || strcmp(state, "25006") == 0)
+	if (is_passing(state))
 		return call_fail(call, TEMPORARILY_UNAVAILABLE, "The database cannot take the request now. Try again.");
 	call_error(call, text_z(call->arena, text_format(call->arena, "SQLSTATE %s: %s", state, message != NULL ? message : "?")));
 	return call_fail(call, INTERNAL_ERROR, "Internal error. The server's log says more.");
@@ -374,6 +398,8 @@ op_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 		db_write(&call->op);
 		return;
 	}
+	if (outcome == DB_AWAY && call->op.timeout_ms == -1)
+		outcome = DB_UNKNOWN; /* the first attempt may have been stored */
 	next = call_outcome(call, result, outcome);
 	if (next == NEXT)
 		next = call->then(call, result);
@@ -387,9 +413,9 @@ static void
 points_moved(void *user, PGresult *result, enum db_outcome outcome)
 {
 	struct call *call = user;
-	/* With a full disk nothing moves; what is there can be read all the same. */
-	bool full = outcome == DB_FAILED && strncmp(db_sqlstate(result), "53", 2) == 0;
-	enum next next = full ? NEXT : call_outcome(call, result, outcome);
+	/* With a full disk, or while nothing can be written, nothing moves; what is there can be read all the same. */
+	bool stuck = outcome == DB_FAILED && (strncmp(db_sqlstate(result), "53", 2) == 0 || strcmp(db_sqlstate(result), "25006") == 0);
+	enum next next = stuck ? NEXT : call_outcome(call, result, outcome);
 
 	call_step(call, next == NEXT ? call->then(call, NULL) : next);
 	call_release(call);
@@ -427,11 +453,19 @@ op_fill(struct call *call, const struct db_param *params, int n, enum next (*the
 	call_hold(call);
 }
 
+/* What only reads is of no use to anybody once its client has left. */
+static const bool *
+reader_gone(const struct call *call)
+{
+	return call->endpoint->writes ? NULL : &call->gone;
+}
+
 enum next
 call_read(struct call *call, const struct db_statement *sql, const struct db_param *params, int n, enum next (*then)(struct call *, PGresult *))
 {
 	op_fill(call, params, n, then);
 	call->op.statement = sql;
+	call->op.gone = reader_gone(call);
 	db_read(&call->op);
 	return WAIT;
 }
@@ -453,6 +487,7 @@ call_query(struct call *call, struct text sql, bool steady, const struct db_para
 	op_fill(call, params, n, then);
 	call->op.sql = text_z(call->arena, sql);
 	call->op.steady = steady;
+	call->op.gone = reader_gone(call);
 	db_read(&call->op);
 	return WAIT;
 }
@@ -468,6 +503,7 @@ void
 call_submit_read(struct call *call, struct db_op *op)
 {
 	call_hold(call);
+	op->gone = reader_gone(call);
 	db_read(op);
 }
 
@@ -653,6 +689,8 @@ call_run(struct call *call)
 	const struct endpoint *e = call->endpoint;
 	enum next next = FAILED;
 
+	if (call->http != NULL)
+		call->http->in_vain = !e->writes && e->body != BODY_RAW;
 	call_hold(call);
 	call->changes = changes_now();
 	if (bind_call(call) && (e->check == NULL || e->check(call)))
@@ -787,6 +825,7 @@ request_gone(struct http_request *http)
 	if (call == NULL)
 		return;
 	call->http = NULL;
+	call->gone = true;
 	http->user = NULL;
 	call_hold(call);
 	if (call->on_gone != NULL)
@@ -835,7 +874,7 @@ default_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 {
 	(void)op;
 	if (outcome != DB_OK)
-		log_error("the experiment Default could not be made: %s", outcome == DB_FAILED ? PQresultErrorMessage(result) : "no database");
+		log_error("the experiment Default could not be made: %s", outcome == DB_FAILED ? db_message(result) : "no database");
 }
 
 static void

@@ -48,6 +48,7 @@ struct call {
 	struct points_wait points;
 	int pending; /* ops in flight */
 	bool replied;
+	bool gone; /* the client */
 	int status; /* of the reply, for the counters */
 	struct buf out; /* reply body */
 	void *state; /* the noun's */

@@ -49,6 +49,7 @@ static struct {
 	struct points_wait *writers; /* for room */
 	struct loop_timer *timer, *vacuum_timer, *room_timer;
 	int64_t dead;
+	int64_t said_ms;
 	bool alone; /* when it was last looked */
 	/* The largest seq that was seen, now and SAFE_MS ago: nothing new comes below the second. */
 	int64_t seen, safe, safe_next, safe_next_ms;
@@ -282,8 +283,8 @@ applied(struct db_op *op, PGresult *result, enum db_outcome outcome)
 			return;
 		}
 		applied_note(at.until);
-	} else if (outcome == DB_FAILED) {
-		log_warn("logged points could not be moved: %s", PQresultErrorMessage(result));
+	} else if (outcome == DB_FAILED && log_due(&at.said_ms)) {
+		log_warn("logged points could not be moved: %s", db_message(result));
 	}
 	at.flying = false;
 	atomic_store(&shared->moving, false);

@@ -1,0 +1,157 @@
+"""What outsiders do to the database while the server runs: locks, rights, places. Everything is answered, with what is true, and works again when the cause is gone."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+
+import psycopg2
+import pytest
+from harness import await_true
+from rest import connect, post_bytes, reset, sql, together
+
+API = "/api/2.0/mlflow/"
+WAITING = "select count(*) from pg_locks where not granted"
+
+
+@contextlib.contextmanager
+def locked(uri, table):
+    """An outsider's transaction that keeps everybody else from the table."""
+    with contextlib.closing(psycopg2.connect(uri)) as connection:
+        connection.cursor().execute(f"lock table {table} in access exclusive mode")
+        yield
+        connection.rollback()
+
+
+def new_run(server):
+    made = server.api("POST", "runs/create", {"experiment_id": "0", "start_time": 1})
+    assert made.status == 200, made.body
+    return made.json()["run"]["info"]["run_id"]
+
+
+@pytest.mark.parametrize("leave", [reset, socket.socket.close])
+def test_reads_of_clients_that_left_hold_up_nobody(start_tallyd, database, leave):
+    server = start_tallyd("--workers", 1, "--read-lanes", 2, database=database)
+    with locked(database, "runs"):
+        clients = [connect(server) for _ in range(12)]
+        for client in clients:
+            client.sendall(post_bytes(API + "runs/search", {"experiment_ids": ["0"]}))
+        assert await_true(lambda: sql(database, WAITING)[0][0] >= 2)
+        answers = []
+        # Its place is behind those that wait for the lock: it is not hit when they are canceled.
+        behind = [threading.Thread(target=lambda: answers.append(server.api("GET", "experiments/get?experiment_id=0", timeout=60).status)) for _ in range(8)]
+        for thread in behind:
+            thread.start()
+        for client in clients:
+            leave(client)
+        # The lock is given up after 20 s.
+        for thread in behind:
+            thread.join(15)
+        assert answers == [200] * 8
+        assert await_true(lambda: sql(database, WAITING)[0][0] == 0)
+    assert "connection lost" not in server.text()
+
+
+def test_a_slow_read_is_answered_after_its_clients_end(start_tallyd, database):
+    """Closed on the sending side only: nothing is canceled."""
+    server = start_tallyd("--workers", 1, database=database)
+    with connect(server) as client:
+        with locked(database, "runs"):
+            client.sendall(post_bytes(API + "runs/search", {"experiment_ids": ["0"]}))
+            client.shutdown(socket.SHUT_WR)
+            # It is asked whether it is still there.
+            data = client.recv(65536)
+            assert data.startswith(b"HTTP/1.1 100 "), data
+            assert await_true(lambda: sql(database, WAITING)[0][0] == 1)
+        while got := client.recv(65536):
+            data += got
+    assert b"\r\n\r\nHTTP/1.1 200 OK\r\n" in data, data
+
+
+def short_locks(uri):
+    return uri + "&options=-c%20lock_timeout%3D400"
+
+
+def test_a_lock_that_is_not_got_is_503(start_tallyd, database):
+    server = start_tallyd("--workers", 1, database=short_locks(database))
+    run = new_run(server)
+    with locked(database, "runs"):
+        for method, path, body in (
+            ("GET", f"runs/get?run_id={run}", None),
+            # Its statement cannot even be prepared.
+            ("GET", f"metrics/get-history?run_id={run}&metric_key=m", None),
+            ("POST", "runs/set-tag", {"run_id": run, "key": "k", "value": "v"}),
+            ("POST", "runs/search", {"experiment_ids": ["0"]}),
+            ("POST", "runs/delete", {"run_id": run}),
+        ):
+            answer = server.api(method, path, body)
+            assert answer.status == 503 and answer.headers["Retry-After"], (path, answer.status, answer.body)
+            assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+    assert "does not exist" not in server.text()
+    assert server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").status == 200
+    assert server.api("POST", "runs/set-tag", {"run_id": run, "key": "k", "value": "v"}).status == 200
+
+
+def test_locked_writes_are_not_tried_one_by_one_for_ever(start_tallyd, database):
+    """Each attempt takes the lock's whole time; after the statement's time there is none more."""
+    server = start_tallyd("--workers", 1, "--write-lanes", 1, "--statement-timeout-ms", 1000, database=short_locks(database))
+    runs = [new_run(server) for _ in range(24)]
+    with locked(database, "params"):
+        # In halves down to each: 47 attempts of 0.4 s.
+        begun = time.monotonic()
+        statuses = together(24, lambda i: server.api("POST", "runs/log-parameter", {"run_id": runs[i], "key": "p", "value": "v"}).status)
+        took = time.monotonic() - begun
+    assert statuses == [503] * 24 and took < 8, (statuses, took)
+    assert server.api("POST", "runs/log-parameter", {"run_id": runs[0], "key": "p", "value": "v"}).status == 200
+
+
+def test_a_refusal_of_the_database_is_one_line_of_the_log(start_tallyd, database):
+    """PostgreSQL's context is the text of a whole statement."""
+    server = start_tallyd("--workers", 1, database=short_locks(database))
+    run = new_run(server)
+    with locked(database, "metrics"):
+        assert server.api("POST", "runs/log-metric", {"run_id": run, "key": "m", "value": 1, "timestamp": 1}).status == 200
+        assert server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").status == 503
+        assert await_true(lambda: "points could not be moved" in server.text())
+    lines = server.text().split("MLFLOW_TRACKING_URI", 1)[1].splitlines()[1:]
+    assert all(re.match(r"\d{4}-", line) for line in lines), lines
+    assert len(server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").json()["metrics"]) == 1
+
+
+LANES = "pid <> pg_backend_pid() and datname = current_database() and application_name = 'tallyd'"
+
+
+def test_a_database_that_was_read_only_is_written_again(start_tallyd, database):
+    """Nobody has to end the sessions that began meanwhile. Until then what is there can be read."""
+    server = start_tallyd("--workers", 1, database=database)
+    run = new_run(server)
+    name = sql(database, "select current_database()")[0][0]
+    point = {"run_id": run, "key": "m", "value": 1, "timestamp": 1}
+    sql(database, f'alter database "{name}" set default_transaction_read_only = on')
+    sql(database, f"select pg_terminate_backend(pid) from pg_stat_activity where {LANES}")
+    try:
+        assert await_true(lambda: server.api("POST", "runs/log-metric", point).status == 503)
+        for _ in range(3):
+            assert server.api("GET", f"runs/get?run_id={run}").status == 200
+            assert server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").status == 200
+            assert server.api("POST", "runs/delete", {"run_id": run}).status == 503
+    finally:
+        sql(database, f'set transaction read write; alter database "{name}" reset default_transaction_read_only')
+    assert await_true(lambda: server.api("POST", "runs/log-metric", point).status == 200)
+    assert await_true(lambda: len(server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").json().get("metrics", [])) == 1)
+    assert await_true(lambda: server.api("POST", "runs/delete", {"run_id": run}).status == 200)
+
+
+def test_connections_that_do_not_last_are_not_made_anew_at_once(start_tallyd, database):
+    server = start_tallyd("--workers", 1, database=database)
+    run = new_run(server)
+    with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {LANES}")
+    # Five connections; each attempt waits twice as long as the one before, up to 2 s.
+    lost = server.text().count("connection lost")
+    assert 5 <= lost < 60, lost
+    assert await_true(lambda: server.api("POST", "runs/set-tag", {"run_id": run, "key": "k", "value": "v"}).status == 200, 5)
