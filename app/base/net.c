@@ -122,6 +122,7 @@ accept_again(void *unused)
 static void
 on_accept(void *arg, int error)
 {
+	static int64_t said_ms;
 	struct listener *l = arg;
 	unsigned active = worker_active_connections;
 
@@ -134,7 +135,8 @@ on_accept(void *arg, int error)
 		full = true;
 		kore_platform_event_schedule(l->fd, 0, 0, l);
 		(void)loop_after(FULL_WAIT_MS, accept_again, NULL);
-		log_warn("%u connections are open: no more for the moment", worker_active_connections);
+		if (log_due(&said_ms))
+			log_warn("%u connections are open: no more for the moment", worker_active_connections);
 	}
 	l->evt.flags = 0;
 }
