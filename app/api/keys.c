@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <stdlib.h>
 
+#include "api/run_numbers.h"
 #include "base/log.h"
 #include "sql_queries.h"
 
@@ -20,6 +21,7 @@ struct key {
 static struct key **by_name, **by_number;
 static size_t slot_count;
 static size_t key_count;
+static int32_t largest;
 
 static size_t
 name_slot(struct text name)
@@ -62,6 +64,7 @@ cache_trim(void)
 	free(by_number);
 	by_name = by_number = NULL;
 	slot_count = key_count = 0;
+	largest = 0;
 }
 
 static void
@@ -122,6 +125,33 @@ key_learn(int32_t number, struct text name)
 	buf_free(&json);
 	link_key(k);
 	key_count++;
+	if (number > largest)
+		largest = number;
+}
+
+/* Numbers that the database gives to other names, or runs, than the worker remembers would mix metrics up. A database that knows the latest name knows all before it. */
+static const struct db_op *
+connected(void)
+{
+	static struct db_param params[2];
+	static struct db_op check;
+	static int32_t number_be;
+	const struct key *k = key_find(largest);
+
+	run_numbers_forget();
+	if (k == NULL)
+		return NULL;
+	number_be = (int32_t)htobe32((uint32_t)largest);
+	params[0] = (struct db_param){ .bytes = &number_be, .n = 4 };
+	params[1] = (struct db_param){ .bytes = k->name.s, .n = (int)k->name.n };
+	check = (struct db_op){ .statement = SQL_keys_check, .params = params, .param_count = 2 };
+	return &check;
+}
+
+void
+keys_start(void)
+{
+	db_on_connect(connected);
 }
 
 bool

@@ -5,6 +5,7 @@
 
 #define KEY_RUN_NAME 1 /* mlflow.runName, seeded by the first migration */
 
+void keys_start(void);
 /* Number of a name, when this worker knows it. */
 bool key_number(struct text name, int32_t *out) must_check;
 /* Name of a number, as JSON with its quotes; TEXT_NONE when this worker does not know it. Valid until the next request asks for names. */

@@ -1,5 +1,6 @@
 /* Every noun's table. */
 #include "api/artifact.h"
+#include "api/keys.h"
 #include "api/live.h"
 #include "api/usage.h"
 #include "engine/call.h"
@@ -42,6 +43,7 @@ const size_t endpoint_table_count = sizeof(endpoint_tables) / sizeof(endpoint_ta
 void
 nouns_start(void)
 {
+	keys_start();
 	live_start();
 	artifacts_start();
 	usage_start();

@@ -74,6 +74,7 @@ static struct {
 		void (*notified)(struct text, bool);
 	} ears[MOST_EARS];
 	int ear_count;
+	const struct db_op *(*connected)(void);
 	size_t gather; /* a batch has just ended: the next one waits for so many ops, until then */
 	int64_t gather_ms;
 	struct db_stats stats;
@@ -770,6 +771,14 @@ flights_lost(struct lane *lane, struct flight *first)
 }
 
 static void
+check_now(struct lane *lane)
+{
+	const struct db_op *check = db.connected();
+	if (check != NULL && lane_send_check(lane, check))
+		lane_flush(lane);
+}
+
+static void
 listen_now(struct lane *lane, const struct ear *ear)
 {
 	char *name = PQescapeIdentifier(lane->conn, ear->channel, strlen(ear->channel));
@@ -793,6 +802,8 @@ lane_is_up(struct lane *lane)
 	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. And one made while a table is empty would read all of it until the next analyze. */
 	if (lane->kind == LANE_WRITE && lane_send_command(lane, "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)"))
 		lane_flush(lane);
+	if (lane->kind == LANE_WRITE && db.connected != NULL)
+		check_now(lane);
 	for (int i = 0; lane == db.listener && i < db.ear_count; i++)
 		listen_now(lane, &db.ears[i]);
 	pump_later();
@@ -1110,6 +1121,12 @@ bool
 db_ready(void)
 {
 	return lanes_up(LANE_READ) && lanes_up(LANE_WRITE);
+}
+
+void
+db_on_connect(const struct db_op *(*connected)(void))
+{
+	db.connected = connected;
 }
 
 void

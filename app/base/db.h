@@ -91,6 +91,9 @@ struct db_config {
 void db_start(const struct db_config *); /* in the worker; connects without blocking */
 void db_stop(void);
 bool db_ready(void);
+/* For each new connection of writes, before a batch goes over it: what is remembered of the database may have become wrong meanwhile, as when it was restored. The
+ * statement that it returns (or NULL) gives one boolean: is this the database that the process has known? If not, the process ends, and Kore starts another one that remembers nothing. */
+void db_on_connect(const struct db_op *(*connected)(void));
 /* Payloads of NOTIFY on `channel`, a literal. resync: it is listened to from now on; what came before, or while a connection was lost, was missed. */
 void db_listen(const char *channel, void (*notified)(struct text payload, bool resync));
 /* Fire and forget on the listener connection (never inside a write batch). */

@@ -438,17 +438,34 @@ lane_send_prepare(struct lane *lane, const struct db_op *op)
 	return !lane->broken && (op->statement == NULL || lane_prepare(lane, op->statement));
 }
 
+static bool
+command_sent(struct lane *lane, enum flight_kind kind, bool sent)
+{
+	if (!sent)
+		return failed(lane);
+	struct flight *flight = flight_new();
+	flight->kind = kind;
+	flight_push(lane, flight);
+	return lane_send_sync(lane, NULL);
+}
+
 bool
 lane_send_command(struct lane *lane, const char *command)
 {
 	if (lane->broken)
 		return false;
-	if (!PQsendQueryParams(lane->conn, command, 0, NULL, NULL, NULL, NULL, 0))
-		return failed(lane);
-	struct flight *flight = flight_new();
-	flight->kind = FLIGHT_COMMAND;
-	flight_push(lane, flight);
-	return lane_send_sync(lane, NULL);
+	return command_sent(lane, FLIGHT_COMMAND, PQsendQueryParams(lane->conn, command, 0, NULL, NULL, NULL, NULL, 0));
+}
+
+bool
+lane_send_check(struct lane *lane, const struct db_op *op)
+{
+	if (lane->broken)
+		return false;
+	scratch_fill(op);
+	const char *const *values = scratch.values;
+	return command_sent(lane, FLIGHT_CHECK,
+	    PQsendQueryParams(lane->conn, op->statement->sql, op->param_count, scratch.types, values, scratch.lengths, scratch.formats, 0));
 }
 
 bool
@@ -507,6 +524,20 @@ lane_hit(const struct lane *lane, const PGresult *result)
 	return lane->canceled_ms != 0 && loop_now_ms() - lane->canceled_ms < CANCEL_NEAR_MS && strcmp(db_sqlstate(result), "57014") == 0;
 }
 
+/* Writes that were made for another database wait behind it. Without its tables (SQLSTATE 42...) it is another one, too. */
+static void
+check_ended(struct lane *lane, const PGresult *result)
+{
+	if (PQresultStatus(result) == PGRES_TUPLES_OK && strcmp(PQgetvalue(result, 0, 0), "t") == 0)
+		return;
+	if (PQresultStatus(result) != PGRES_TUPLES_OK && strncmp(db_sqlstate(result), "42", 2) != 0) {
+		(void)failed(lane);
+		return;
+	}
+	log_error("database: this is not the one that was connected before, or it went back in time: the worker starts anew");
+	_exit(1);
+}
+
 static void
 lane_result(struct lane *lane, PGresult *result)
 {
@@ -533,7 +564,9 @@ lane_result(struct lane *lane, PGresult *result)
 		flight_synced(lane, batch);
 		return;
 	}
-	if (flight->kind == FLIGHT_PREPARE) {
+	if (flight->kind == FLIGHT_CHECK) {
+		check_ended(lane, result);
+	} else if (flight->kind == FLIGHT_PREPARE) {
 		prepare_ended(lane, flight->slot, result);
 		if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
 			PQclear(lane->refused);

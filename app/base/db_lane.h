@@ -10,7 +10,7 @@ struct loop_timer;
 
 enum lane_kind { LANE_READ, LANE_WRITE, LANE_LISTEN };
 enum lane_state { LANE_DOWN, LANE_RESOLVING, LANE_CONNECTING, LANE_UP };
-enum flight_kind { FLIGHT_COMMAND, FLIGHT_PREPARE, FLIGHT_READ, FLIGHT_PIECE, FLIGHT_SYNC };
+enum flight_kind { FLIGHT_COMMAND, FLIGHT_CHECK, FLIGHT_PREPARE, FLIGHT_READ, FLIGHT_PIECE, FLIGHT_SYNC };
 
 enum { SHAPES = 24 }; /* texts that a lane remembers; each costs PostgreSQL some 300 kB for its plan */
 
@@ -68,6 +68,8 @@ bool lane_send_op(struct lane *lane, const struct db_op *op, const struct flight
 /* Prepares the op's statement if this lane has not yet, in a transaction of its own. */
 bool lane_send_prepare(struct lane *lane, const struct db_op *op);
 bool lane_send_command(struct lane *lane, const char *command);
+/* Its one boolean has to be true. */
+bool lane_send_check(struct lane *lane, const struct db_op *op);
 bool lane_send_sync(struct lane *lane, struct batch *batch);
 void lane_flush(struct lane *lane);
 /* The statement failed by a cancel that may have been meant for another one. */

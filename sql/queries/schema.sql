@@ -23,3 +23,7 @@ on conflict (name) do update
 set checksum = excluded.checksum
 , applied_at = now()
 , applied_by = excluded.applied_by;
+
+-- name: keys_check
+-- Is this the database in which a worker learned its latest name? Then the numbers of all others are right, too.
+select exists (select from keys k where k.id = $1::integer and k.key = $2::text);

@@ -1,11 +1,13 @@
 """What outsiders do to the database while the server runs: locks, rights, places. Everything is answered, with what is true, and works again when the cause is gone."""
 
 import contextlib
+import http.client
 import re
 import socket
 import threading
 import time
 
+import harness
 import psycopg2
 import pytest
 from harness import await_true
@@ -155,3 +157,49 @@ def test_connections_that_do_not_last_are_not_made_anew_at_once(start_tallyd, da
     lost = server.text().count("connection lost")
     assert 5 <= lost < 60, lost
     assert await_true(lambda: server.api("POST", "runs/set-tag", {"run_id": run, "key": "k", "value": "v"}).status == 200, 5)
+
+
+def patiently(server, *call):
+    """The answer of a call that is repeated while a worker starts."""
+    answers = []
+
+    def worked():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answers.append(server.api(*call))
+        return answers and answers[-1].status == 200
+
+    assert await_true(worked), [a.body for a in answers[-1:]]
+    return answers[-1].json()
+
+
+@pytest.mark.parametrize("how", ["restored", "empty"])
+def test_a_database_that_was_put_in_the_place_of_the_old_one(start_tallyd, postgres, how):
+    """Numbers of names and runs are remembered: in an earlier state of the database they are other names' and other runs'."""
+    database, admin = postgres.database(), postgres.uri("postgres")
+    name = database.split("/")[3].split("?")[0]
+
+    def replace():
+        with contextlib.closing(psycopg2.connect(admin)) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(f'drop database "{name}" with (force)')
+            cursor.execute(f'create database "{name}"' + (f' template "{name}_earlier"' if how == "restored" else ""))
+        if how == "empty":
+            assert harness.Tallyd(command="migrate", database=database).launch().process.wait(60) == 0
+
+    server = start_tallyd("--workers", 1, database=database)
+    server.stop()
+    with contextlib.closing(psycopg2.connect(admin)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(f'create database "{name}_earlier" template "{name}"')
+    server.start()
+    for key in ("a", "b"):
+        run = patiently(server, "POST", "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+        patiently(server, "POST", "runs/log-metric", {"run_id": run, "key": key, "value": 1, "timestamp": 1})
+    replace()
+    # Another process has made the first run there, and has given the number of "a" to another name.
+    sql(database, "insert into keys (key) values ('other'), ('another')")
+    run = patiently(server, "POST", "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]["run_id"]
+    patiently(server, "POST", "runs/log-metric", {"run_id": run, "key": "b", "value": 2, "timestamp": 1})
+    data = patiently(server, "GET", f"runs/get?run_id={run}")["run"]["data"]
+    assert [(m["key"], m["value"]) for m in data["metrics"]] == [("b", 2)]
+    assert sql(database, "select k.key from latest_metrics l join keys k on k.id = l.key_id") == [("b",)]
