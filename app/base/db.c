@@ -888,7 +888,7 @@ cancel_send(struct lane *lane)
 	PRECOND(cancel != NULL);
 	*cancel = (struct cancel){ key, lane };
 	db.cancel = cancel;
-	lane->canceled_ms = loop_now_ms();
+	lane->canceled_ms = INT64_MAX;
 	task_run(cancel_work, cancel_done, cancel);
 }
 

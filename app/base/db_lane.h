@@ -55,7 +55,7 @@ struct lane {
 	PGresult *refused; /* why the last statement could not be prepared, for the op behind it */
 	struct flight *first, *last;
 	size_t in_flight; /* READ and PIECE flights */
-	int64_t canceled_ms; /* when a cancel was sent on its way, or has arrived; 0 = never */
+	int64_t canceled_ms; /* when the last cancel had arrived; INT64_MAX while it is on its way, 0 = never */
 	struct batch *unsent; /* batches whose Sync could not be queued: surely not done */
 };
 

@@ -2,7 +2,10 @@
 
 import contextlib
 import http.client
+import os
+import pathlib
 import re
+import signal
 import socket
 import threading
 import time
@@ -11,7 +14,7 @@ import harness
 import psycopg2
 import pytest
 from harness import await_true
-from rest import connect, post_bytes, reset, sql, together
+from rest import connect, post_bytes, read_answer, reset, sql, together
 
 API = "/api/2.0/mlflow/"
 WAITING = "select count(*) from pg_locks where not granted"
@@ -203,3 +206,50 @@ def test_a_database_that_was_put_in_the_place_of_the_old_one(start_tallyd, postg
     data = patiently(server, "GET", f"runs/get?run_id={run}")["run"]["data"]
     assert [(m["key"], m["value"]) for m in data["metrics"]] == [("b", 2)]
     assert sql(database, "select k.key from latest_metrics l join keys k on k.id = l.key_id") == [("b",)]
+
+
+def sockets(pid):
+    found = set()
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(fd))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def test_a_cancel_that_comes_late_hits_nobody(start_tallyd):
+    """The postmaster stands still while the sessions go on: the cancel arrives when another read is where the one was that it was meant for."""
+    cluster = harness.Postgres()
+    with contextlib.ExitStack() as ends:
+        ends.callback(cluster.close)
+        database = cluster.database()
+        server = start_tallyd("--workers", 1, "--read-lanes", 1, database=database)
+        worker, postmaster = server.named("[wrk ")[0], int((cluster.folder / "data/postmaster.pid").read_text().split()[0])
+        ends.callback(os.kill, postmaster, signal.SIGCONT)
+        first, second, watch = [ends.enter_context(contextlib.closing(psycopg2.connect(database))) for _ in range(3)]
+        watch.autocommit = True
+
+        def waits_for(table):
+            with watch.cursor() as cursor:
+                cursor.execute("select count(*) from pg_locks where not granted and relation = %s::regclass", (table,))
+                return cursor.fetchone()[0] > 0
+
+        first.cursor().execute("lock table runs in access exclusive mode")
+        second.cursor().execute("lock table experiments in access exclusive mode")
+        gone, behind = connect(server), ends.enter_context(connect(server))
+        gone.sendall(post_bytes(API + "runs/search", {"experiment_ids": ["0"]}))
+        assert await_true(lambda: waits_for("runs"))
+        behind.sendall(b"GET " + API.encode() + b"experiments/get?experiment_id=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        # Answered after both came in; all lanes are there.
+        assert server.answers() and await_true(lambda: sql(database, f"select count(*) from pg_stat_activity where {LANES}")[0][0] == 4)
+        before = sockets(worker)
+        os.kill(postmaster, signal.SIGSTOP)
+        reset(gone)
+        assert await_true(lambda: sockets(worker) - before)
+        first.rollback()
+        assert await_true(lambda: waits_for("experiments"))
+        os.kill(postmaster, signal.SIGCONT)
+        # The read behind is canceled, and sent again.
+        assert await_true(lambda: "canceling statement due to user request" in (cluster.folder / "log").read_text())
+        assert await_true(lambda: waits_for("experiments"))
+        second.rollback()
+        assert read_answer(behind)[0] == 200
