@@ -414,8 +414,16 @@ points_moved(void *user, PGresult *result, enum db_outcome outcome)
 {
 	struct call *call = user;
 	/* With a full disk, or while nothing can be written, nothing moves; what is there can be read all the same. */
-	bool stuck = outcome == DB_FAILED && (strncmp(db_sqlstate(result), "53", 2) == 0 || strcmp(db_sqlstate(result), "25006") == 0);
-	enum next next = stuck ? NEXT : call_outcome(call, result, outcome);
+	const char *state = outcome == DB_FAILED ? db_sqlstate(result) : "";
+	bool stuck = strncmp(state, "53", 2) == 0 || strcmp(state, "25006") == 0;
+	enum next next;
+
+	if (stuck)
+		next = NEXT;
+	else if (strcmp(state, "57014") == 0)
+		next = call_fail(call, TEMPORARILY_UNAVAILABLE, "What was logged a moment ago cannot be read yet. Try again."); /* not the request's own time */
+	else
+		next = call_outcome(call, result, outcome);
 
 	call_step(call, next == NEXT ? call->then(call, NULL) : next);
 	call_release(call);

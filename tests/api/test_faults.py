@@ -111,6 +111,16 @@ def test_locked_writes_are_not_tried_one_by_one_for_ever(start_tallyd, database)
     assert server.api("POST", "runs/log-parameter", {"run_id": runs[0], "key": "p", "value": "v"}).status == 200
 
 
+def test_points_that_cannot_be_moved_in_time_are_503(start_tallyd, database):
+    """Not the reader's fault: its own statement has not even begun."""
+    server = start_tallyd("--workers", 1, "--statement-timeout-ms", 500, database=database)
+    run = new_run(server)
+    with locked(database, "metrics"):
+        assert server.api("POST", "runs/log-metric", {"run_id": run, "key": "m", "value": 1, "timestamp": 1}).status == 200
+        assert server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").status == 503
+    assert len(server.api("GET", f"metrics/get-history?run_id={run}&metric_key=m").json()["metrics"]) == 1
+
+
 def test_a_refusal_of_the_database_is_one_line_of_the_log(start_tallyd, database):
     """PostgreSQL's context is the text of a whole statement."""
     server = start_tallyd("--workers", 1, database=short_locks(database))
