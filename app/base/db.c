@@ -908,7 +908,12 @@ reads_abandon(void)
 	for (int i = 0; i < db.lane_count && db.cancel == NULL; i++) {
 		struct lane *lane = &db.lanes[i];
 		const struct flight *flight = lane->first;
-		if (lane->state != LANE_UP || lane->broken || flight == NULL || flight->kind != FLIGHT_READ || flight->answered || flight->op == NULL || !is_gone(flight->op))
+		if (lane->state != LANE_UP || lane->broken || flight == NULL || flight->answered)
+			continue;
+		/* Still being prepared, for the read behind its Sync. */
+		if (flight->kind == FLIGHT_PREPARE && flight->next != NULL && flight->next->next != NULL)
+			flight = flight->next->next;
+		if (flight->kind != FLIGHT_READ || flight->op == NULL || !is_gone(flight->op))
 			continue;
 		int64_t now_ms = loop_now_ms();
 		if (now_ms - flight->sent_ms >= LONG_MS && (lane->canceled_ms == 0 || now_ms - lane->canceled_ms >= SWEEP_MS))

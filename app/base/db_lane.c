@@ -492,17 +492,28 @@ lane_flush(struct lane *lane)
 		loop_want(lane->watch, left > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
+bool
+lane_hit(const struct lane *lane, const PGresult *result)
+{
+	return lane->canceled_ms != 0 && loop_now_ms() - lane->canceled_ms < CANCEL_NEAR_MS && strcmp(db_sqlstate(result), "57014") == 0;
+}
+
 static void
 prepare_ended(struct lane *lane, uint32_t slot, const PGresult *result)
 {
 	if (PQresultStatus(result) == PGRES_COMMAND_OK)
 		return;
 	struct text line = first_line(PQresultErrorMessage(result));
-	log_error("database: cannot prepare %s: " TEXT_FMT, slot < SHAPE_SLOT ? db_statements[slot].name : "a search", TEXT_ARG(line));
-	if (slot < SHAPE_SLOT)
+	if (!lane_hit(lane, result))
+		log_error("database: cannot prepare %s: " TEXT_FMT, slot < SHAPE_SLOT ? db_statements[slot].name : "a search", TEXT_ARG(line));
+	if (slot < SHAPE_SLOT) {
 		lane->prepared[slot] = false;
-	else
-		lane->shapes[slot - SHAPE_SLOT].number = 0;
+		return;
+	}
+	struct shape *shape = &lane->shapes[slot - SHAPE_SLOT];
+	shape->number = 0;
+	free(shape->sql);
+	shape->sql = NULL;
 }
 
 /* True when this is no answer but the end of the connection: libpq's own report has no severity, PostgreSQL's last words are FATAL (shutdown, termination). */
@@ -516,12 +527,6 @@ is_end(struct lane *lane, const PGresult *result)
 		return false;
 	lane->last_words = severity != NULL;
 	return true;
-}
-
-bool
-lane_hit(const struct lane *lane, const PGresult *result)
-{
-	return lane->canceled_ms != 0 && loop_now_ms() - lane->canceled_ms < CANCEL_NEAR_MS && strcmp(db_sqlstate(result), "57014") == 0;
 }
 
 /* Writes that were made for another database wait behind it. Without its tables (SQLSTATE 42...) it is another one, too. */
@@ -543,8 +548,8 @@ lane_result(struct lane *lane, PGresult *result)
 {
 	struct flight *flight = lane->first;
 	bool synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
-	/* A setting or a prepared statement that is not as later ones expect: all begin anew. */
-	bool unset = (flight->kind == FLIGHT_COMMAND || flight->kind == FLIGHT_PREPARE) && lane_hit(lane, result);
+	/* A setting that is not as later ones expect: all begin anew. */
+	bool unset = flight->kind == FLIGHT_COMMAND && lane_hit(lane, result);
 
 	if (is_end(lane, result) || unset) {
 		PQclear(result);
