@@ -205,12 +205,21 @@ removed(struct artifact *a, enum store_result result)
 	return call_reply_empty(a->call);
 }
 
+static struct text
+slashes_off(struct text path)
+{
+	while (path.n > 0 && path.s[path.n - 1] == '/')
+		path.n--;
+	return path;
+}
+
+/* MLflow's client ends the address of a whole folder with a slash (delete_artifacts() without a path). */
 static enum next
 proxy_delete(struct call *call)
 {
 	struct artifact *a;
 
-	if (!query_free(call) || !artifact_proxied(call, call_path_arg(call, "path"), false, &a))
+	if (!query_free(call) || !artifact_proxied(call, slashes_off(call_path_arg(call, "path")), false, &a))
 		return FAILED;
 	a->store->remove(a->store, a->key, artifact_begin(a, removed));
 	return WAIT;
@@ -220,14 +229,6 @@ static const struct field list_fields[] = {
 	{ .name = "path", .type = F_TEXT },
 	FIELDS_END,
 };
-
-static struct text
-slashes_off(struct text path)
-{
-	while (path.n > 0 && path.s[path.n - 1] == '/')
-		path.n--;
-	return path;
-}
 
 static enum next
 proxy_list(struct call *call)

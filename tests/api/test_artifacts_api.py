@@ -103,6 +103,16 @@ def test_a_deleted_artifact_is_gone_and_its_neighbours_stay(client, tallyd, run)
     assert get(tallyd, run, "d/b").body == b"x"
 
 
+def test_delete_takes_the_slash_that_mlflow_puts_after_a_folder(client, tallyd, run):
+    put(tallyd, run, "d/a", b"x")
+    put(tallyd, run, "e", b"x")
+    url = f"{tallyd.url}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/"
+    assert harness.request("DELETE", url + "d/").status == 200
+    assert [f["path"] for f in client.get(f"artifacts/list?run_id={run}")["files"]] == ["e"]
+    assert harness.request("DELETE", url).status == 200
+    assert "files" not in client.get(f"artifacts/list?run_id={run}")
+
+
 def test_a_file_of_a_model_version_is_its_run_s_file(client, tallyd, run):
     put(tallyd, run, "model/MLmodel", b"flavors: {}")
     model = client.model()
