@@ -558,7 +558,7 @@ version_file(struct call *call)
 		return FAILED;
 	p[0] = db_p_text(call->arena, call_text(call, "name"));
 	p[1] = db_p_int8(call->arena, call_int(call, "version"));
-	return call_read(call, SQL_model_version_location, p, 2, version_file_at);
+	return call_read(call, SQL_model_version_files, p, 2, version_file_at);
 }
 
 static enum next

@@ -209,10 +209,22 @@ select v.model as _model from v;
 select fail, version_json as model_version from model_version_stage($1::text, $2::bigint::integer, $3::integer::smallint, $4::boolean, $5::bigint);
 
 -- name: model_version_location
--- For download URIs and artifact routes.
+-- For download URIs: as the client gave it.
 select coalesce(nullif(v.storage_location, ''), v.source) as artifact_uri
   from registered_models m
   join model_versions v on v.model = m.id
+ where m.workspace = 'default'
+   and m.name = $1::text
+   and v.version = $2::bigint
+   and not v.deleted;
+
+-- name: model_version_files
+-- Where this server finds a version's files: a source runs:/<run id>/<path> names a place below that run's.
+select coalesce(rtrim(r.artifact_uri, '/') || regexp_replace(l.uri, '^runs:/+[^/]+', ''), l.uri) as artifact_uri
+  from registered_models m
+  join model_versions v on v.model = m.id
+ cross join lateral (select coalesce(nullif(v.storage_location, ''), v.source) as uri) l
+  left join runs r on r.run_id = substring(l.uri from '^runs:/+([^/]+)')
  where m.workspace = 'default'
    and m.name = $1::text
    and v.version = $2::bigint

@@ -113,9 +113,12 @@ def test_delete_takes_the_slash_that_mlflow_puts_after_a_folder(client, tallyd, 
     assert "files" not in client.get(f"artifacts/list?run_id={run}")
 
 
-def test_a_file_of_a_model_version_is_its_run_s_file(client, tallyd, run):
+@pytest.mark.parametrize("source", ["mlflow-artifacts:/0/{}/artifacts/model", "runs:/{}/model", "runs:///{}/model/"])
+def test_a_file_of_a_model_version_is_its_run_s_file(client, tallyd, run, source):
     put(tallyd, run, "model/MLmodel", b"flavors: {}")
     model = client.model()
-    number = client.version(model, source=f"mlflow-artifacts:/0/{run}/artifacts/model", run_id=run)
+    number = client.version(model, source=source.format(run), run_id=run)
     got = harness.request("GET", f"{tallyd.url}/model-versions/get-artifact?name={model}&version={number}&path=MLmodel")
     assert (got.status, got.body) == (200, b"flavors: {}")
+    uri = client.get(f"model-versions/get-download-uri?name={model}&version={number}")["artifact_uri"]
+    assert uri == source.format(run)
