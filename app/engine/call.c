@@ -127,6 +127,7 @@ call_free(struct call *call)
 {
 	struct arena *arena = call->arena;
 
+	repeat_release(call);
 	buf_free(&call->out);
 	arena_free(arena);
 }
@@ -790,7 +791,8 @@ create_run(void *user)
 	/* Who is gone during the wait asked for nothing yet. */
 	if (call->http != NULL) {
 		if (repeat_undecided(call)) {
-			(void)loop_after(1, create_run, call);
+			(void)loop_after(call->repeat_waits < 32 ? 1 : 5, create_run, call);
+			call->repeat_waits++;
 			return;
 		}
 		(void)call_repeat_param(call); /* decided now: what is answered while this one waits in a queue was not answered before it */
@@ -835,6 +837,7 @@ request_gone(struct http_request *http)
 	call->http = NULL;
 	call->gone = true;
 	http->user = NULL;
+	repeat_release(call);
 	call_hold(call);
 	if (call->on_gone != NULL)
 		call->on_gone(call);
@@ -925,6 +928,7 @@ engine_start(int worker)
 	database.write_lanes = config->write_lanes;
 	database.statement_timeout_ms = config->statement_timeout_ms;
 	stats_worker(worker);
+	repeat_worker(worker);
 	route_setup();
 	guard_setup();
 	db_start(&database);

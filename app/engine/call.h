@@ -40,6 +40,8 @@ struct call {
 	unsigned char repeat_key[32];
 	uint64_t repeat_hash; /* of the request, whichever repetition it is */
 	uint64_t repeat_nth;  /* how many equal ones were answered before it */
+	uint64_t repeat_claim; /* held while it runs, so that equal calls wait */
+	uint64_t repeat_waits; /* how often it asked whether it may run */
 	int64_t repeat_us;    /* when that was looked up */
 	bool repeat_forever; /* Idempotency-Key was sent */
 	bool repeat_used;

@@ -137,7 +137,7 @@ struct endpoint {
 	enum next (*reply)(struct call *, PGresult *);   /* instead of the shape */
 	enum body_kind body;
 	size_t body_limit; /* when more than config->body_limit */
-	bool creates;      /* .run uses call_repeat_param(): an equal request waits until it is known whether the last answer arrived */
+	bool creates;      /* .run uses call_repeat_param(): an equal request waits until the one before it was answered and it is known whether that arrived */
 	bool once;         /* a write that must not be run a second time when its outcome is unknown: 504 then */
 	const char *doc;   /* one line for `tallyd routes` */
 };

@@ -4,6 +4,8 @@
  * a queue since, here or on another server), gets the first answer; else it is an honest second call. Jobs drop the rows later.
  * Between the acknowledgement and the commit of the mark an honest second call may come, on any worker: workers share a table of keys that were answered, and how often. The n-th equal call of one key
  * has a row of its own.
+ * Honest equal calls come at the same time, too: MLflow's autologging creates the runs of a parameter search on eight connections, byte for byte the same. So of equal calls one runs at a time: the
+ * others wait until its answer was acknowledged (and are calls of their own), or its connection is gone (and one of them is its repetition). Workers share that claim in the same table; servers do not.
  */
 #include "engine/repeat.h"
 
@@ -20,16 +22,24 @@
 
 #define SLOTS 8192
 #define UNDECIDED_MS 300 /* a peer acknowledges within 40 ms when it is there; a busy machine takes longer to look */
+#define CLAIM_MS 40000   /* above the usual statement timeout */
+/* A claim is a time in ms, the worker, and a serial number. */
+#define WORKER_BITS 10
+#define SERIAL_BITS 10
+#define CLAIM_MADE_MS(claim) ((int64_t)((claim) >> (WORKER_BITS + SERIAL_BITS)))
+#define CLAIM_WORKER(claim) (((claim) >> SERIAL_BITS) & ((1u << WORKER_BITS) - 1))
 
 struct slot {
 	_Atomic uint64_t hash;
 	_Atomic uint64_t answered;
 	_Atomic int64_t under_way; /* answers sent, not yet known to have arrived or been lost */
 	_Atomic int64_t sent_ms;   /* the last of them */
+	_Atomic uint64_t claim;    /* of the one call that runs; 0 = none */
 };
 
 /* Shared by all workers. A slot taken over by another key only means that the row in the database decides alone. */
 static struct slot *slots;
+static uint64_t own_worker, serial;
 
 /* One answered create, until its row's mark is committed. */
 struct answered {
@@ -47,6 +57,18 @@ repeat_prepare(void)
 
 	if (p != MAP_FAILED)
 		slots = p;
+}
+
+void
+repeat_worker(int worker)
+{
+	own_worker = (uint64_t)worker & ((1u << WORKER_BITS) - 1);
+	for (size_t i = 0; slots != NULL && i < SLOTS; i++) {
+		uint64_t left = atomic_load(&slots[i].claim);
+
+		if (left != 0 && CLAIM_WORKER(left) == own_worker)
+			(void)atomic_compare_exchange_strong(&slots[i].claim, &left, 0);
+	}
 }
 
 static int64_t
@@ -69,13 +91,15 @@ answered_before(uint64_t hash)
 	return atomic_load(&s->hash) == hash ? atomic_load(&s->answered) : 0;
 }
 
-/* The key's slot, taken over from another one where need be. */
+/* The key's slot, taken over from another one where need be; NULL while a call of that one runs. */
 static struct slot *
 slot_own(uint64_t hash)
 {
 	struct slot *s = &slots[hash % SLOTS];
 
 	if (atomic_load(&s->hash) != hash) {
+		if (atomic_load(&s->claim) != 0)
+			return NULL;
 		atomic_store(&s->answered, 0);
 		atomic_store(&s->under_way, 0);
 		atomic_store(&s->hash, hash);
@@ -88,9 +112,8 @@ sent_count(uint64_t hash)
 {
 	struct slot *s;
 
-	if (slots == NULL)
+	if (slots == NULL || (s = slot_own(hash)) == NULL)
 		return;
-	s = slot_own(hash);
 	atomic_store(&s->sent_ms, loop_now_ms());
 	atomic_fetch_add(&s->under_way, 1);
 }
@@ -101,14 +124,17 @@ settled_count(const struct answered *a, bool acknowledged)
 {
 	struct slot *s;
 	uint64_t seen;
+	int64_t left;
 
-	if (slots == NULL)
+	if (slots == NULL || (s = slot_own(a->hash)) == NULL)
 		return;
-	s = slot_own(a->hash);
 	seen = atomic_load(&s->answered);
 	while (acknowledged && seen <= a->nth && !atomic_compare_exchange_weak(&s->answered, &seen, a->nth + 1))
 		;
-	atomic_fetch_sub(&s->under_way, 1);
+	/* Another key had the slot in between: it is 0 again. */
+	left = atomic_load(&s->under_way);
+	while (left > 0 && !atomic_compare_exchange_weak(&s->under_way, &left, left - 1))
+		;
 }
 
 static void
@@ -137,20 +163,47 @@ digest(unsigned char out[32], struct call *call, struct text given, uint64_t nth
 bool
 repeat_undecided(struct call *call)
 {
-	unsigned char key[32];
-	uint64_t hash;
 	struct slot *s;
+	uint64_t held, mine;
+	int64_t now_ms = loop_now_ms();
 
 	if (slots == NULL || http_header(call->http, "Idempotency-Key").n > 0)
 		return false;
-	digest(key, call, TEXT_NONE, 0);
-	memcpy(&hash, key, sizeof(hash));
-	s = &slots[hash % SLOTS];
-	if (atomic_load(&s->hash) != hash)
-		return false;
+	if (call->repeat_hash == 0) {
+		digest(call->repeat_key, call, TEXT_NONE, 0);
+		memcpy(&call->repeat_hash, call->repeat_key, sizeof(call->repeat_hash));
+	}
+	s = &slots[call->repeat_hash % SLOTS];
+	held = atomic_load(&s->claim);
+	if (held != 0 && now_ms - CLAIM_MADE_MS(held) < CLAIM_MS)
+		return atomic_load(&s->hash) == call->repeat_hash; /* who meets another key's claim runs without one */
+	mine = (uint64_t)now_ms << (WORKER_BITS + SERIAL_BITS) | own_worker << SERIAL_BITS | (serial++ & ((1u << SERIAL_BITS) - 1));
+	if (!atomic_compare_exchange_strong(&s->claim, &held, mine))
+		return true;
+	call->repeat_claim = mine;
+	if (atomic_load(&s->hash) != call->repeat_hash) {
+		atomic_store(&s->answered, 0);
+		atomic_store(&s->under_way, 0);
+		atomic_store(&s->hash, call->repeat_hash);
+	}
 	http_settle(); /* what was acknowledged by now counts */
 	/* A worker that was killed counts down no more: its time passes. */
-	return atomic_load(&s->under_way) > 0 && loop_now_ms() - atomic_load(&s->sent_ms) < UNDECIDED_MS;
+	if (atomic_load(&s->under_way) > 0 && now_ms - atomic_load(&s->sent_ms) < UNDECIDED_MS) {
+		repeat_release(call);
+		return true;
+	}
+	return false;
+}
+
+void
+repeat_release(struct call *call)
+{
+	uint64_t mine = call->repeat_claim;
+
+	if (mine == 0)
+		return;
+	call->repeat_claim = 0;
+	(void)atomic_compare_exchange_strong(&slots[call->repeat_hash % SLOTS].claim, &mine, 0);
 }
 
 struct db_param
@@ -211,14 +264,17 @@ repeat_reply(struct call *call, struct http_reply *reply)
 {
 	struct answered *a;
 
-	if (!call->repeat_used || call->repeat_forever || reply->status >= 300)
+	if (!call->repeat_used || call->repeat_forever || reply->status >= 300) {
+		repeat_release(call);
 		return;
+	}
 	a = calloc(1, sizeof(*a));
 	PRECOND(a != NULL);
 	memcpy(a->key, call->repeat_key, sizeof(a->key));
 	a->hash = call->repeat_hash;
 	a->nth = call->repeat_nth;
 	sent_count(a->hash);
+	repeat_release(call); /* after that: who sees no claim must see what is under way */
 	reply->settled = settled;
 	reply->settled_user = a;
 }

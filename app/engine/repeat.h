@@ -3,8 +3,12 @@
 #include "engine/call.h"
 /* In the parent, before the workers are forked. */
 void repeat_prepare(void);
-/* An equal request was answered a moment ago, by any worker, and it is not known yet whether the answer arrived: ask again soon. */
+/* In a worker: one that was killed left claims behind. */
+void repeat_worker(int worker);
+/* An equal request is under way on any worker, or was answered a moment ago and it is not known yet whether the answer arrived: ask again soon. Else this call has the key's claim. */
 bool repeat_undecided(struct call *);
+/* Gives the claim back, if there is one: the client is gone. */
+void repeat_release(struct call *);
 /* The reply of a create is about to be sent: the row is marked once the peer acknowledged it. */
 void repeat_reply(struct call *, struct http_reply *);
 #endif

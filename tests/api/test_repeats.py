@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import signal
+import time
 
 import harness
 import psycopg2
@@ -41,6 +44,11 @@ def logged(client):
 
 CREATES = [experiment, run, version, model, logged]
 NAMED = (experiment, model)  # a second one of that name is refused
+
+
+@pytest.fixture(params=CREATES, ids=lambda c: c.__name__)
+def kind(request):
+    return request.param
 
 
 @pytest.fixture(params=CREATES, ids=lambda c: c.__name__)
@@ -125,6 +133,61 @@ def test_an_equal_call_to_another_worker_is_a_new_one(start_tallyd, database):
     assert len(set(ids)) == 64
 
 
+def at_once(server, data, n, lost=0):
+    """Answers of n equal requests that were all sent before the first was answered. The first `lost` of them are reset before that."""
+    with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor, contextlib.ExitStack() as stack:
+        cursor.execute("lock table repeats in share row exclusive mode")
+        lines = [stack.enter_context(connect(server)) for _ in range(n)]
+        for number, s in enumerate(lines):
+            s.sendall(data)
+            assert harness.await_true(lambda: waiting(server) >= 1), server.text()[-2000:]
+            if number < lost:
+                reset(s)
+        connection.commit()
+        return [read_answer(s) for s in lines[lost:]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_equal_calls_at_the_same_time_are_as_many_as_they_are(start_tallyd, database, kind, workers):
+    """Autologging creates the runs of a parameter search on eight connections, byte for byte the same."""
+    server = start_tallyd("--workers", workers, database=database)
+    path, body, id_of, count, _ = kind(Rest(server))
+    answers = at_once(server, post_bytes(API + path, body), 8)
+    ids = [id_of(json.loads(answer)) for status, _, answer in answers if status == 200]
+    refused = [json.loads(answer)["error_code"] for status, _, answer in answers if status != 200]
+    if kind in NAMED:
+        assert len(ids) == 1 and refused == ["RESOURCE_ALREADY_EXISTS"] * 7
+    else:
+        assert len(set(ids)) == 8 and not refused
+    assert count() == len(ids)
+
+
+def test_of_equal_calls_at_the_same_time_one_repeats_the_lost_one(tallyd, client):
+    path, body, id_of, count, _ = run(client)
+    answers = at_once(tallyd, post_bytes(API + path, body), 5, lost=1)
+    assert len({id_of(json.loads(answer)) for status, _, answer in answers if status == 200}) == 4
+    assert count() == 4
+
+
+def test_a_create_lost_with_its_worker_is_repeated_at_once(start_tallyd, database):
+    server = start_tallyd("--workers", 2, database=database)
+    path, body, id_of, count, _ = run(Rest(server))
+    data = post_bytes(API + path, body)
+    with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor, connect(server) as s:
+        cursor.execute("lock table repeats in share row exclusive mode")
+        s.sendall(data)
+        assert harness.await_true(lambda: waiting(server) >= 1)
+        before = server.named("[wrk ")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        connection.commit()
+    assert harness.await_true(lambda: len(set(server.named("[wrk ")) - set(before)) == 2 and server.answers())
+    began = time.monotonic()
+    assert send_and_read(server, data)[0] == 200
+    assert time.monotonic() - began < 10
+    assert count() == 1
+
+
 def test_a_lost_answer_after_honest_calls_is_still_done_once(tallyd, client):
     path, body, id_of, count, _ = run(client)
     data = post_bytes(API + path, body)
@@ -195,11 +258,6 @@ def test_a_refused_create_leaves_no_row(tallyd, client):
     assert client.refused("POST", "experiments/create", {"name": name, "tags": []})[0] == 400
     assert client.refused("POST", "runs/create", {"experiment_id": "999999", "start_time": 1})[0] in (400, 404)
     assert sql(tallyd.database, "select count(*) from repeats where object = ''") == before
-
-
-@pytest.fixture(params=CREATES, ids=lambda c: c.__name__)
-def kind(request):
-    return request.param
 
 
 @contextlib.contextmanager
