@@ -12,7 +12,7 @@ enum lane_kind { LANE_READ, LANE_WRITE, LANE_LISTEN };
 enum lane_state { LANE_DOWN, LANE_RESOLVING, LANE_CONNECTING, LANE_UP };
 enum flight_kind { FLIGHT_COMMAND, FLIGHT_CHECK, FLIGHT_PREPARE, FLIGHT_READ, FLIGHT_PIECE, FLIGHT_SYNC };
 
-enum { SHAPES = 24 }; /* texts that a lane remembers; each costs PostgreSQL some 300 kB for its plan */
+enum { SHAPES = 24 }; /* texts that a lane remembers; each costs PostgreSQL up to 400 kB for its plan */
 
 /* A text of an op that is steady; all zero: a free place. */
 struct shape {

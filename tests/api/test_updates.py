@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import random
-import time
 
 import psycopg2
 import pytest
@@ -20,9 +19,9 @@ def narrow(database, start_tallyd):
     return Rest(start_tallyd("--workers", 1, "--write-lanes", 1, database=database))
 
 
-def batches(client):
+def counted(client, name):
     text = harness.request("GET", f"{client.server.url}/metrics").body.decode()
-    return int(next(line for line in text.splitlines() if line.startswith("tallyd_database_batches_total ")).split()[1])
+    return int(next(line for line in text.splitlines() if line.startswith(f"tallyd_database_{name} ")).split()[1])
 
 
 def at_once(client, bodies):
@@ -31,17 +30,16 @@ def at_once(client, bodies):
     with contextlib.closing(psycopg2.connect(client.server.database)) as holder, concurrent.futures.ThreadPoolExecutor(len(bodies) + 1) as pool:
         holder.cursor().execute("select from runs where run_id = %s for update", (first,))
         ahead = pool.submit(client.post, "runs/update", {"run_id": first, "status": "KILLED"})
-        time.sleep(0.1)
-        before = batches(client)
+        assert harness.await_true(lambda: sql(client.server.database, "select count(*) from pg_stat_activity where wait_event_type = 'Lock'")[0][0] == 1)
+        before = counted(client, "batches_total")
         answers = []
         for body in bodies:
             answers.append(pool.submit(client.server.api, "POST", "runs/update", body))
-            time.sleep(0.01)
-        time.sleep(0.1)
-        assert batches(client) == before
+            assert harness.await_true(lambda: counted(client, "queued") == sum(not answer.done() for answer in answers))
+        assert counted(client, "batches_total") == before
         holder.rollback()
         ahead.result()
-        return [answer.result() for answer in answers], batches(client) - before
+        return [answer.result() for answer in answers], counted(client, "batches_total") - before
 
 
 def info(client, run):
