@@ -399,6 +399,8 @@ op_done(struct db_op *op, PGresult *result, enum db_outcome outcome)
 		db_write(&call->op);
 		return;
 	}
+	if (outcome == DB_FAILED && repeat_again(call, result))
+		return;
 	if (outcome == DB_AWAY && call->op.timeout_ms == -1)
 		outcome = DB_UNKNOWN; /* the first attempt may have been stored */
 	next = call_outcome(call, result, outcome);

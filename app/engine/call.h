@@ -43,6 +43,8 @@ struct call {
 	uint64_t repeat_claim; /* held while it runs, so that equal calls wait */
 	uint64_t repeat_waits; /* how often it asked whether it may run */
 	int64_t repeat_us;    /* when that was looked up */
+	int64_t repeat_arrived_be; /* as SQL wants it */
+	int64_t repeat_until_ms;   /* no longer undecided */
 	bool repeat_forever; /* Idempotency-Key was sent */
 	bool repeat_used;
 	struct db_op op;

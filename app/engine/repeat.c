@@ -5,7 +5,8 @@
  * Between the acknowledgement and the commit of the mark an honest second call may come, on any worker: workers share a table of keys that were answered, and how often. The n-th equal call of one key
  * has a row of its own.
  * Honest equal calls come at the same time, too: MLflow's autologging creates the runs of a parameter search on eight connections, byte for byte the same. So of equal calls one runs at a time: the
- * others wait until its answer was acknowledged (and are calls of their own), or its connection is gone (and one of them is its repetition). Workers share that claim in the same table; servers do not.
+ * others wait until its answer was acknowledged (and are calls of their own), or its connection is gone (and one of them is its repetition). Workers share that claim in the same table; servers do
+ * not: there the row is asked again until the mark is there, or it took too long (repeat_of()).
  */
 #include "engine/repeat.h"
 
@@ -23,6 +24,7 @@
 #define SLOTS 8192
 #define UNDECIDED_MS 300 /* a peer acknowledges within 40 ms when it is there; a busy machine takes longer to look */
 #define CLAIM_MS 40000   /* above the usual statement timeout */
+#define AGAIN_MS 5
 /* A claim is a time in ms, the worker, and a serial number. */
 #define WORKER_BITS 10
 #define SERIAL_BITS 10
@@ -228,10 +230,39 @@ call_repeat_param(struct call *call)
 	return (struct db_param){ .bytes = call->repeat_key, .n = sizeof(call->repeat_key), .type = 17 };
 }
 
+static void
+arrived_set(struct call *call, bool enough)
+{
+	call->repeat_arrived_be = (int64_t)htobe64((uint64_t)call->repeat_us << 2 | (enough ? 2 : 0) | (points_alone(loop_now_ms()) ? 1 : 0));
+}
+
 struct db_param
 call_repeat_arrived(struct call *call)
 {
-	return db_p_int8(call->arena, call->repeat_us);
+	arrived_set(call, call->repeat_forever);
+	return (struct db_param){ .bytes = &call->repeat_arrived_be, .n = sizeof(call->repeat_arrived_be) };
+}
+
+static void
+send_again(void *user)
+{
+	struct call *call = user;
+
+	db_write(&call->op);
+}
+
+bool
+repeat_again(struct call *call, const PGresult *result)
+{
+	int64_t now_ms = loop_now_ms();
+
+	if (!call->repeat_used || strcmp(db_sqlstate(result), "TL001") != 0)
+		return false;
+	if (call->repeat_until_ms == 0)
+		call->repeat_until_ms = now_ms + UNDECIDED_MS;
+	arrived_set(call, now_ms >= call->repeat_until_ms);
+	(void)loop_after(AGAIN_MS, send_again, call);
+	return true;
 }
 
 static void

@@ -9,6 +9,8 @@ void repeat_worker(int worker);
 bool repeat_undecided(struct call *);
 /* Gives the claim back, if there is one: the client is gone. */
 void repeat_release(struct call *);
+/* The create could not be decided yet, since another server's answer to an equal one is under way: its op is sent again in a moment. */
+bool repeat_again(struct call *, const PGresult *);
 /* The reply of a create is about to be sent: the row is marked once the peer acknowledged it. */
 void repeat_reply(struct call *, struct http_reply *);
 #endif

@@ -133,11 +133,11 @@ def test_an_equal_call_to_another_worker_is_a_new_one(start_tallyd, database):
     assert len(set(ids)) == 64
 
 
-def at_once(server, data, n, lost=0):
-    """Answers of n equal requests that were all sent before the first was answered. The first `lost` of them are reset before that."""
+def at_once(server, data, n, lost=0, other=None):
+    """Answers of n equal requests that were all sent before the first was answered, each second one to the other server. The first `lost` of them are reset before that."""
     with contextlib.closing(psycopg2.connect(server.database)) as connection, connection.cursor() as cursor, contextlib.ExitStack() as stack:
         cursor.execute("lock table repeats in share row exclusive mode")
-        lines = [stack.enter_context(connect(server)) for _ in range(n)]
+        lines = [stack.enter_context(connect(other if other and i % 2 else server)) for i in range(n)]
         for number, s in enumerate(lines):
             s.sendall(data)
             assert harness.await_true(lambda: waiting(server) >= 1), server.text()[-2000:]
@@ -160,6 +160,18 @@ def test_equal_calls_at_the_same_time_are_as_many_as_they_are(start_tallyd, data
     else:
         assert len(set(ids)) == 8 and not refused
     assert count() == len(ids)
+
+
+def test_equal_calls_to_two_servers_at_the_same_time_are_as_many_as_they_are(start_tallyd, database, kind):
+    one, two = start_tallyd("--workers", 2, database=database), start_tallyd("--workers", 1, database=database)
+    path, body, id_of, count, _ = kind(Rest(one))
+    for _ in range(3):
+        before = count()
+        answers = at_once(one, post_bytes(API + path, body), 8, other=two)
+        ids = [id_of(json.loads(answer)) for status, _, answer in answers if status == 200]
+        assert {status for status, _, _ in answers} <= {200, 400} and len(ids) + sum("RESOURCE_ALREADY_EXISTS" in str(answer) for _, _, answer in answers) == 8
+        assert len(set(ids)) == len(ids) == (8 if kind not in NAMED else 0 if before else 1)
+        assert count() == (before or 0) + len(ids)
 
 
 def test_of_equal_calls_at_the_same_time_one_repeats_the_lost_one(tallyd, client):
@@ -290,6 +302,9 @@ def test_a_create_that_waits_while_its_equal_is_answered_is_done_once(start_tall
             for _ in range(3):  # read after it, so that it surely has been read
                 other.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert read_answer(other)[0] == 200
+            # Longer than anybody's threads are apart: somebody lost patience.
+            patience = time.monotonic() + 1.1
+            assert harness.await_true(lambda: time.monotonic() > patience)
             status, _, answer = send_and_read(one, data)
             assert status == 200, answer
             assert harness.await_true(lambda: sql(database, "select count(*) from repeats where object <> '' and answered_us is null")[0][0] == 0)
