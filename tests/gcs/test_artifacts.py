@@ -200,7 +200,8 @@ def test_names_are_kept(either, name):
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "%2e%2e/x", "%2e%2e%2fx", "%252e%252e%252fx", "..%5cx", "a//b", "a/./b", "%2fetc/passwd", "a%00b", "a%0ab", "C:/x", "a%23b", "%ff", ".", "a/", "%2e"])
 def test_bad_paths_are_refused_everywhere(either, path):
     session = requests.Session()
-    for method in ("GET", "PUT", "DELETE"):
+    # Who removes a folder may say so by a slash behind it, as MLflow's client does.
+    for method in ("GET", "PUT", "DELETE") if path != "a/" else ("GET", "PUT"):
         sent = requests.Request(method, either.url, data=b"x" if method == "PUT" else None).prepare()
         sent.url = either.url + ROUTE + "artifacts/" + path
         assert session.send(sent, timeout=30, allow_redirects=False).status_code in (400, 404), (method, path)
