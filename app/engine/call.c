@@ -322,6 +322,13 @@ call_step(struct call *call, enum next next)
 
 /* ---- the database ---- */
 
+/* Those that log, and creates, go to a write lane by themselves, without .writes. */
+static bool
+only_reads(const struct call *call)
+{
+	return call->endpoint->access < ACCESS_EDIT;
+}
+
 /* Resources, an operator, a conflict, the connection, a lock that was not got, a standby: the same again may succeed. */
 static bool
 is_passing(const char *state)
@@ -349,7 +356,7 @@ sql_refused(struct call *call, const PGresult *result)
 	const char *state = db_sqlstate(result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-	if (strcmp(state, "57014") == 0 && !call->endpoint->writes)
+	if (strcmp(state, "57014") == 0 && only_reads(call))
 		return call_fail(call, BAD_REQUEST, "The request took longer than the server's limit of %lld ms. Narrow the filter or ask for fewer results.", (long long)config->statement_timeout_ms);
 	if (strcmp(state, "22021") == 0 || strcmp(state, "22P05") == 0)
 		return call_fail(call, INVALID_PARAMETER_VALUE, "A text holds a character that cannot be stored (NUL or invalid UTF-8).");
@@ -468,7 +475,7 @@ op_fill(struct call *call, const struct db_param *params, int n, enum next (*the
 static const bool *
 reader_gone(const struct call *call)
 {
-	return call->endpoint->writes ? NULL : &call->gone;
+	return only_reads(call) ? &call->gone : NULL;
 }
 
 enum next
@@ -701,7 +708,7 @@ call_run(struct call *call)
 	enum next next = FAILED;
 
 	if (call->http != NULL)
-		call->http->in_vain = !e->writes && e->body != BODY_RAW;
+		call->http->in_vain = only_reads(call) && e->body != BODY_RAW;
 	call_hold(call);
 	call->changes = changes_now();
 	if (bind_call(call) && (e->check == NULL || e->check(call)))

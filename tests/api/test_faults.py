@@ -111,6 +111,27 @@ def test_locked_writes_are_not_tried_one_by_one_for_ever(start_tallyd, database)
     assert server.api("POST", "runs/log-parameter", {"run_id": runs[0], "key": "p", "value": "v"}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("table", "path", "body"),
+    [
+        ("params", "runs/log-parameter", {"key": "p", "value": "v"}),
+        ("params", "runs/log-batch", {"params": [{"key": "p", "value": "v"}]}),
+        ("tags", "runs/set-tag", {"key": "t", "value": "v"}),
+        ("runs", "runs/update", {"status": "FINISHED"}),
+        ("runs", "runs/create", {"experiment_id": "0", "start_time": 7}),
+        ("experiments", "experiments/create", {"name": "another"}),
+    ],
+)
+def test_a_write_that_takes_too_long_is_503(start_tallyd, database, table, path, body):
+    """A client does not repeat what was answered with 400."""
+    server = start_tallyd("--workers", 1, "--statement-timeout-ms", 400, database=database)
+    body = {"run_id": new_run(server), **body}
+    with locked(database, table):
+        answer = server.api("POST", path, body)
+    assert answer.status == 503, answer.body
+    assert server.api("POST", path, body).status == 200
+
+
 def test_points_that_cannot_be_moved_in_time_are_503(start_tallyd, database):
     """Not the reader's fault: its own statement has not even begun."""
     server = start_tallyd("--workers", 1, "--statement-timeout-ms", 500, database=database)
