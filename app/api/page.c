@@ -160,7 +160,7 @@ settle_done(struct call *call, PGresult *r)
 
 	if (runs >= SETTLE_MOST)
 		return settle_send(call, s);
-	if (runs < 0)
+	if (runs < 0 && !call->behind)
 		changes_settled(call->changes);
 	call->state = s->before;
 	return s->then(call);

@@ -238,7 +238,8 @@ page_run_keep(struct call *call, const PGresult *r, const struct page *page, siz
 	size_t from = b->n;
 
 	run_print(b, r, rows, false);
-	run_copy_keep(page->ids[i], db_text(r, rows[INFO], RUN_ID), (struct text){ b->s + from, b->n - from }, call->changes);
+	if (!call->behind)
+		run_copy_keep(page->ids[i], db_text(r, rows[INFO], RUN_ID), (struct text){ b->s + from, b->n - from }, call->changes);
 }
 
 void

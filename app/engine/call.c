@@ -428,6 +428,7 @@ points_moved(void *user, PGresult *result, enum db_outcome outcome)
 	bool stuck = strncmp(state, "53", 2) == 0 || strcmp(state, "25006") == 0;
 	enum next next;
 
+	call->behind = stuck;
 	if (stuck)
 		next = NEXT;
 	else if (strcmp(state, "57014") == 0)

@@ -53,6 +53,7 @@ struct call {
 	int pending; /* ops in flight */
 	bool replied;
 	bool gone; /* the client */
+	bool behind; /* what was logged could not be moved: it reads less than was answered */
 	int status; /* of the reply, for the counters */
 	struct buf out; /* reply body */
 	void *state; /* the noun's */

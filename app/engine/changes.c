@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "engine/points.h"
 
+#define SETTLED_MS 10000 /* then it is looked at again: somebody may have logged past this server */
 #define PLACES ((size_t)1 << 16) /* 512 kB, touched as runs are changed */
 
 static struct shared {
@@ -74,7 +75,9 @@ changes_settled(uint64_t changes)
 bool
 changes_are_settled(uint64_t changes)
 {
-	return atomic_load(&shared->settled) > changes && points_alone((int64_t)atomic_load(&shared->settled_ms));
+	int64_t since_ms = (int64_t)atomic_load(&shared->settled_ms);
+
+	return atomic_load(&shared->settled) > changes && loop_now_ms() - since_ms <= SETTLED_MS && points_alone(since_ms);
 }
 
 size_t

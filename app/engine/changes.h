@@ -13,7 +13,7 @@ void changes_note(const struct call *);
 uint64_t changes_now(void);
 /* No latest metric of any run had a sort copy that lagged behind (sql/functions/settle.sql), just now, after the changes up to this number. */
 void changes_settled(uint64_t changes);
-/* So it is still, up to this number. */
+/* So it is still, up to this number; for some seconds. */
 bool changes_are_settled(uint64_t changes);
 /* Where a run's last change is kept, which some other runs may share, and its number. */
 size_t changes_place(struct text run_id);

@@ -109,7 +109,8 @@ is_alone(void)
 bool
 points_pending(void)
 {
-	return points_moving() > 0 || !is_alone();
+	/* look() has to have counted what those who are gone left, too. */
+	return points_moving() > 0 || !at.alone || !is_alone();
 }
 
 uint64_t

@@ -1,12 +1,16 @@
 """Copies of runs as they were served (run-copies): a page shows every change that was answered, whoever made it, and copies are used at all."""
 
+import contextlib
+import os
 import re
+import signal
 import threading
 import time
 
 import pytest
 
 import harness
+import psycopg2
 import rest
 
 
@@ -166,6 +170,70 @@ def test_what_is_changed_past_the_server_is_shown_after_ten_seconds(database, st
     until = time.monotonic() + 20
     while not any(t["value"] == "by hand" for t in page(client, experiment)[0]["data"]["tags"]):
         assert time.monotonic() < until
+
+
+def test_what_could_not_be_moved_is_shown_once_it_can(database, start_tallyd):
+    """Meanwhile what is there is read; neither copies nor that all is settled may be made of it."""
+    client = rest.Rest(start_tallyd("--workers", 1, database=database))
+    experiment = client.experiment()
+    run = client.run(experiment)
+    client.post("runs/log-metric", {"run_id": run, "key": "m", "value": 1, "timestamp": 1, "step": 1})
+    warm(client, experiment)
+    rest.sql(database, "create function full_disk() returns trigger language plpgsql as $$ begin raise exception 'full' using errcode = '53100'; end $$")
+    rest.sql(database, "create trigger full_disk before update on latest_metrics for each row execute function full_disk()")
+    client.post("runs/log-metric", {"run_id": run, "key": "m", "value": 2, "timestamp": 2, "step": 2})
+    for _ in range(3):
+        assert not page(client, experiment, filter="metrics.m > 1")
+        assert page(client, experiment)[0]["data"]["metrics"][0]["value"] == 1
+    rest.sql(database, "drop trigger full_disk on latest_metrics")
+    for _ in range(3):
+        assert len(page(client, experiment, filter="metrics.m > 1")) == 1
+        assert page(client, experiment)[0]["data"]["metrics"][0]["value"] == 2
+
+
+def test_what_is_logged_past_the_server_is_found_after_ten_seconds(database, start_tallyd):
+    client = rest.Rest(start_tallyd("--workers", 1, database=database))
+    experiment = client.experiment()
+    run = client.run(experiment)
+    client.post("runs/log-metric", {"run_id": run, "key": "m", "value": 1, "timestamp": 1, "step": 1})
+    warm(client, experiment)
+    for _ in range(4):
+        assert not page(client, experiment, filter="metrics.m > 1")
+    rest.sql(database, "with u as (update latest_metrics set value = 2 returning run, experiment_id) insert into unsettled (run, experiment_id) select run, experiment_id from u")
+    until = time.monotonic() + 20
+    while not page(client, experiment, filter="metrics.m > 1"):
+        assert time.monotonic() < until
+
+
+def test_what_a_server_left_is_shown_at_once_when_its_silence_is_noticed(database, start_tallyd):
+    client, other = (rest.Rest(start_tallyd("--workers", 1, database=database)) for _ in range(2))
+    run = client.run(client.experiment())
+    client.post("runs/log-metric", {"run_id": run, "key": "m", "value": 1, "timestamp": 1, "step": 1})
+    heard = {}
+    with contextlib.closing(psycopg2.connect(database)) as ear, contextlib.closing(psycopg2.connect(database)) as holder:
+        ear.autocommit = True
+        ear.cursor().execute("listen tallyd_points")
+
+        def listen():
+            ear.poll()
+            heard.update({word.payload: time.monotonic() for word in ear.notifies})
+            ear.notifies.clear()
+            return heard
+
+        assert harness.await_true(lambda: len(listen()) == 2)
+        holder.cursor().execute("select pg_advisory_xact_lock(apply_lock())")
+        other.post("runs/log-metric", {"run_id": run, "key": "m", "value": 2, "timestamp": 2, "step": 2})
+        workers = other.server.named("[wrk ")
+        os.kill(other.server.process.pid, signal.SIGKILL)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        rest.sql(database, "select pg_terminate_backend(pid) from pg_locks where not granted")
+        holder.rollback()
+        while time.monotonic() - min(listen().values()) < 4:
+            time.sleep(0.01)
+    # As soon as it counts as gone.
+    time.sleep(max(0, min(heard.values()) + 5.02 - time.monotonic()))
+    assert client.run_data(run)["metrics"] == {"m": 2}
 
 
 def test_no_copies_are_kept_when_none_are_wanted_and_few_when_there_is_room_for_few(database, start_tallyd):
