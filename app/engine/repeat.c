@@ -25,11 +25,13 @@
 #define UNDECIDED_MS 300 /* a peer acknowledges within 40 ms when it is there; a busy machine takes longer to look */
 #define CLAIM_MS 40000   /* above the usual statement timeout */
 #define AGAIN_MS 5
-/* A claim is a time in ms, the worker, and a serial number. */
+/* A claim is a time in ms, which may wrap around, the worker, a serial number, and a part of the key's hash: whose it is must be known at once, not when slot.hash is set. */
 #define WORKER_BITS 10
-#define SERIAL_BITS 10
-#define CLAIM_MADE_MS(claim) ((int64_t)((claim) >> (WORKER_BITS + SERIAL_BITS)))
-#define CLAIM_WORKER(claim) (((claim) >> SERIAL_BITS) & ((1u << WORKER_BITS) - 1))
+#define SERIAL_BITS 8
+#define KEY_BITS 12
+#define REST_BITS (WORKER_BITS + SERIAL_BITS + KEY_BITS)
+#define CLAIM_WORKER(claim) (((claim) >> (SERIAL_BITS + KEY_BITS)) & ((1u << WORKER_BITS) - 1))
+#define CLAIM_KEY(claim) ((claim) & ((1u << KEY_BITS) - 1))
 
 struct slot {
 	_Atomic uint64_t hash;
@@ -162,11 +164,28 @@ digest(unsigned char out[32], struct call *call, struct text given, uint64_t nth
 	EVP_MD_CTX_free(md);
 }
 
+/* Its time may be a little ahead of this worker's. */
+static bool
+is_claimed(uint64_t claim, int64_t now_ms)
+{
+	uint64_t age = ((uint64_t)now_ms - (claim >> REST_BITS)) << REST_BITS;
+
+	return claim != 0 && (int64_t)age < ((int64_t)CLAIM_MS << REST_BITS);
+}
+
+static uint64_t
+claim_new(int64_t now_ms, uint64_t key)
+{
+	uint64_t number = serial++ & ((1u << SERIAL_BITS) - 1);
+
+	return (uint64_t)now_ms << REST_BITS | own_worker << (SERIAL_BITS + KEY_BITS) | number << KEY_BITS | key;
+}
+
 bool
 repeat_undecided(struct call *call)
 {
 	struct slot *s;
-	uint64_t held, mine;
+	uint64_t held, mine, key;
 	int64_t now_ms = loop_now_ms();
 
 	if (slots == NULL || http_header(call->http, "Idempotency-Key").n > 0)
@@ -176,10 +195,11 @@ repeat_undecided(struct call *call)
 		memcpy(&call->repeat_hash, call->repeat_key, sizeof(call->repeat_hash));
 	}
 	s = &slots[call->repeat_hash % SLOTS];
+	key = call->repeat_hash >> (64 - KEY_BITS);
 	held = atomic_load(&s->claim);
-	if (held != 0 && now_ms - CLAIM_MADE_MS(held) < CLAIM_MS)
-		return atomic_load(&s->hash) == call->repeat_hash; /* who meets another key's claim runs without one */
-	mine = (uint64_t)now_ms << (WORKER_BITS + SERIAL_BITS) | own_worker << SERIAL_BITS | (serial++ & ((1u << SERIAL_BITS) - 1));
+	if (is_claimed(held, now_ms))
+		return CLAIM_KEY(held) == key; /* who meets another key's claim runs without one */
+	mine = claim_new(now_ms, key);
 	if (!atomic_compare_exchange_strong(&s->claim, &held, mine))
 		return true;
 	call->repeat_claim = mine;
