@@ -529,13 +529,21 @@ is_end(struct lane *lane, const PGresult *result)
 	return true;
 }
 
-/* Writes that were made for another database wait behind it. Without its tables (SQLSTATE 42...) it is another one, too. */
+/* A table or column that is not there. */
+static bool
+lacks_tables(const PGresult *result)
+{
+	const char *state = db_sqlstate(result);
+	return strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0;
+}
+
+/* Writes that were made for another database wait behind it. Without our tables it is another one, too. */
 static void
 check_ended(struct lane *lane, const PGresult *result)
 {
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && strcmp(PQgetvalue(result, 0, 0), "t") == 0)
 		return;
-	if (PQresultStatus(result) != PGRES_TUPLES_OK && strncmp(db_sqlstate(result), "42", 2) != 0) {
+	if (PQresultStatus(result) != PGRES_TUPLES_OK && !lacks_tables(result)) {
 		(void)failed(lane);
 		return;
 	}

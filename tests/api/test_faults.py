@@ -239,6 +239,26 @@ def test_a_database_that_was_put_in_the_place_of_the_old_one(start_tallyd, postg
     assert sql(database, "select k.key from latest_metrics l join keys k on k.id = l.key_id") == [("b",)]
 
 
+def test_rights_that_are_taken_away_for_a_while_are_no_other_database(start_tallyd, postgres):
+    """Nothing can be written; the worker goes on and answers what it can."""
+    database = postgres.database()
+    start_tallyd("--workers", 1, database=database).stop()
+    sql(database, "create role guest login; grant all on all tables in schema public to guest; grant all on all sequences in schema public to guest")
+    server = start_tallyd("--workers", 1, database=database.replace(f"{harness.ROLE}@", "guest@"))
+    run = new_run(server)
+    tag = {"run_id": run, "key": "k", "value": "v"}
+    assert server.api("POST", "runs/set-tag", tag).status == 200
+    worker = server.named("[wrk ")
+    sql(database, "revoke select on keys from guest")
+    sql(database, f"select pg_terminate_backend(pid) from pg_stat_activity where {LANES}")
+    assert await_true(lambda: "permission denied for table keys" in server.text())
+    assert await_true(lambda: server.api("GET", "experiments/get?experiment_id=0").status == 200)
+    assert server.api("POST", "runs/set-tag", tag).status == 503
+    sql(database, "grant select on keys to guest")
+    assert await_true(lambda: server.api("POST", "runs/set-tag", tag).status == 200)
+    assert server.named("[wrk ") == worker
+
+
 def sockets(pid):
     found = set()
     for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
