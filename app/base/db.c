@@ -74,6 +74,10 @@ static struct {
 		void (*notified)(struct text, bool);
 	} ears[MOST_EARS];
 	int ear_count;
+	struct word {
+		const char *channel; /* or NULL */
+		struct text payload;
+	} word;
 	const struct db_op *(*connected)(void);
 	size_t gather; /* a batch has just ended: the next one waits for so many ops, until then */
 	int64_t gather_ms;
@@ -770,6 +774,8 @@ flights_lost(struct lane *lane, struct flight *first)
 	pump_later();
 }
 
+static void notify(struct lane *lane, const char *channel, struct text payload);
+
 static void
 check_now(struct lane *lane)
 {
@@ -802,6 +808,8 @@ lane_is_up(struct lane *lane)
 	/* Writes have arrays of any length as parameters: a plan made for each would cost more than the write. And one made while a table is empty would read all of it until the next analyze. */
 	if (lane->kind == LANE_WRITE && lane_send_command(lane, "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)"))
 		lane_flush(lane);
+	if (lane->kind == LANE_WRITE && db.word.channel != NULL)
+		notify(lane, db.word.channel, db.word.payload);
 	if (lane->kind == LANE_WRITE && db.connected != NULL)
 		check_now(lane);
 	for (int i = 0; lane == db.listener && i < db.ear_count; i++)
@@ -1144,23 +1152,38 @@ db_listen(const char *channel, void (*notified)(struct text payload, bool resync
 		listen_now(db.listener, ear);
 }
 
-void
-db_notify(const char *channel, struct text payload)
+static void
+notify(struct lane *lane, const char *channel, struct text payload)
 {
-	struct lane *lane = db.listener;
-	if (!db.started || lane->state != LANE_UP || lane->broken)
-		return;
 	char *name = PQescapeIdentifier(lane->conn, channel, strlen(channel));
 	char *value = PQescapeLiteral(lane->conn, payload.n > 0 ? payload.s : "", payload.n);
 	if (name != NULL && value != NULL) {
 		struct buf command = { 0 };
 		buf_printf(&command, "notify %s, %s", name, value);
 		buf_byte(&command, '\0');
-		db_background_command(command.s);
+		if (lane_send_command(lane, command.s))
+			lane_flush(lane);
 		buf_free(&command);
 	}
 	PQfreemem(name);
 	PQfreemem(value);
+}
+
+void
+db_notify(const char *channel, struct text payload)
+{
+	struct lane *lane = db.listener;
+	for (int i = 0; i < db.lane_count && (lane->state != LANE_UP || lane->broken); i++)
+		if (db.lanes[i].kind == LANE_READ)
+			lane = &db.lanes[i];
+	if (db.started && lane->state == LANE_UP && !lane->broken)
+		notify(lane, channel, payload);
+}
+
+void
+db_announce(const char *channel, struct text payload)
+{
+	db.word = (struct word){ channel, payload };
 }
 
 struct db_stats

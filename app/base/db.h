@@ -96,8 +96,10 @@ bool db_ready(void);
 void db_on_connect(const struct db_op *(*connected)(void));
 /* Payloads of NOTIFY on `channel`, a literal. resync: it is listened to from now on; what came before, or while a connection was lost, was missed. */
 void db_listen(const char *channel, void (*notified)(struct text payload, bool resync));
-/* Fire and forget on the listener connection (never inside a write batch). */
+/* Fire and forget on the listener connection, or one for reads while that is away (never inside a write batch). */
 void db_notify(const char *channel, struct text payload);
+/* The same on each new connection of writes, before a batch goes over it; both stay as they are. */
+void db_announce(const char *channel, struct text payload);
 struct db_stats { uint64_t reads, writes, batches, batch_ops_max, reconnects, failures; size_t queued; bool ready; };
 struct db_stats db_stats(void);
 /* SQLSTATE of a failed result, "" when none. */

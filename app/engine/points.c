@@ -362,6 +362,7 @@ void
 points_start(void)
 {
 	db_listen(CHANNEL, word_heard);
+	db_announce(CHANNEL, text_from(shared->id)); /* who cannot listen, as PostgreSQL has no connection left, must be known to others all the same before it writes */
 	loop_after(HERE_MS, word_say, NULL);
 	loop_after(10 * APPLY_MS, look, NULL);
 }

@@ -125,6 +125,21 @@ def test_changes_through_another_server_are_shown_at_once(database, start_tallyd
             assert {t["key"]: t["value"] for t in page(client, experiment)[0]["data"]["tags"]}["n"] == str(n)
 
 
+def test_changes_through_a_server_that_has_no_connection_left_to_listen_are_shown_at_once(postgres, start_tallyd):
+    database = postgres.database()
+    client = rest.Rest(start_tallyd("--workers", 1, database=database))
+    experiment = client.experiment()
+    run = client.run(experiment)
+    warm(client, experiment)
+    name, sessions = rest.sql(database, "select datname, count(*) from pg_stat_activity where application_name = 'tallyd' and datname = current_database() group by 1")[0]
+    rest.sql(database, "create role limited login; grant all on all tables in schema public to limited; grant all on all sequences in schema public to limited")
+    rest.sql(database, f'alter database "{name}" connection limit {sessions + 4}')
+    other = rest.Rest(start_tallyd("--workers", 1, "--read-lanes", 2, "--write-lanes", 2, database=database.replace(f"{harness.ROLE}@", "limited@")))
+    for n in range(20):
+        other.post("runs/set-tag", {"run_id": run, "key": "n", "value": str(n)})
+        assert {t["key"]: t["value"] for t in page(client, experiment)[0]["data"]["tags"]}["n"] == str(n)
+
+
 def test_what_another_server_left_is_shown_once_it_is_gone(database, start_tallyd):
     client = rest.Rest(start_tallyd("--workers", 2, database=database))
     experiment = client.experiment()
