@@ -66,7 +66,7 @@ struct logged {
 static void logged_merge(struct db_op **ops, size_t n, struct db_op *out);
 static void logged_split(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
 
-static const struct db_merger merger = { .merge = logged_merge, .split = logged_split, .most = MERGE_MOST };
+static const struct db_merger merger = { .merge = logged_merge, .split = logged_split, .most = MERGE_MOST, .rank = 0 };
 
 /* ---- one request ---- */
 

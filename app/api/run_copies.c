@@ -18,7 +18,7 @@ struct copy {
 	struct copy *newer, *older; /* in the order in which they were kept */
 	uint64_t changes;
 	size_t place; /* in engine/changes.h */
-	int64_t made_ms;
+	int64_t since_ms;
 	size_t n;
 	char json[];
 };
@@ -66,28 +66,21 @@ drop(struct copy **at)
 struct text
 run_copy(int64_t run)
 {
-	struct copy **at, *copy;
+	const struct copy *copy = kept.slots == NULL ? NULL : *link_of(run);
 
-	if (kept.slots == NULL)
+	/* What is too old stays until something new is kept: its text may be in use. */
+	if (copy == NULL || copy->since_ms + COPY_MS < loop_now_ms() || !points_alone(copy->since_ms) || changes_of(copy->place) > copy->changes)
 		return TEXT_NONE;
-	at = link_of(run);
-	copy = *at;
-	if (copy == NULL)
-		return TEXT_NONE;
-	if (copy->made_ms + COPY_MS < loop_now_ms() || !points_alone(copy->made_ms) || changes_of(copy->place) > copy->changes) {
-		drop(at);
-		return TEXT_NONE;
-	}
 	return (struct text){ copy->json, copy->n };
 }
 
 void
-run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t changes)
+run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t changes, int64_t since_ms)
 {
 	size_t most = (size_t)config->run_copies;
 	struct copy **at, *copy;
 
-	if (json.n > COPY_MOST || size_of(json.n) > most || !points_alone(loop_now_ms()))
+	if (json.n > COPY_MOST || size_of(json.n) > most || !points_alone(since_ms))
 		return;
 	if (kept.slots == NULL) {
 		kept.slots = calloc((size_t)1 << SLOT_BITS, sizeof(struct copy *));
@@ -100,7 +93,7 @@ run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t change
 		drop(link_of(kept.oldest->run));
 	copy = malloc(size_of(json.n));
 	PRECOND(copy != NULL);
-	*copy = (struct copy){ .run = run, .changes = changes, .place = changes_place(run_id), .made_ms = loop_now_ms(), .n = json.n };
+	*copy = (struct copy){ .run = run, .changes = changes, .place = changes_place(run_id), .since_ms = since_ms, .n = json.n };
 	memcpy(copy->json, json.s, json.n);
 	at = slot_of(run);
 	copy->next = *at;

@@ -10,6 +10,6 @@
 
 /* The run's JSON, or TEXT_NONE; holds until the next run_copy_keep(). */
 struct text run_copy(int64_t run);
-/* `changes`: changes_now() from before its rows were read. */
-void run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t changes);
+/* `changes`: changes_now() from before its rows were read; since_ms: loop_now_ms() of then. */
+void run_copy_keep(int64_t run, struct text run_id, struct text json, uint64_t changes, int64_t since_ms);
 #endif

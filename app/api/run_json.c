@@ -239,7 +239,7 @@ page_run_keep(struct call *call, const PGresult *r, const struct page *page, siz
 
 	run_print(b, r, rows, false);
 	if (!call->behind)
-		run_copy_keep(page->ids[i], db_text(r, rows[INFO], RUN_ID), (struct text){ b->s + from, b->n - from }, call->changes);
+		run_copy_keep(page->ids[i], db_text(r, rows[INFO], RUN_ID), (struct text){ b->s + from, b->n - from }, call->changes, (int64_t)(call->started_us / 1000));
 }
 
 void

@@ -269,7 +269,7 @@ get(struct call *call)
 /* ---- update, delete ---- */
 
 /* Updates of one run stay several statements: each answers with what it made of the one before. */
-static const struct db_merger update_merger = { .merge = db_rows_merge, .split = db_rows_split, .most = MERGE_MOST, .apart = true };
+static const struct db_merger update_merger = { .merge = db_rows_merge, .split = db_rows_split, .most = MERGE_MOST, .rank = 1, .apart = true };
 
 static bool
 update_valid(struct call *call)

@@ -1,6 +1,7 @@
 /* The queues of the database layer: which op goes to which connection when, group commit of writes, and what becomes of ops when a batch or a connection fails. */
 #include "base/db.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/db_lane.h"
@@ -383,15 +384,21 @@ struct sorted {
 	size_t at;
 };
 
+/* Those without a merger last. */
+static int
+rank_of(const struct db_op *op)
+{
+	return op->merger == NULL ? INT_MAX : op->merger->rank;
+}
+
 /* By merger, then by order key, then as they came. Every worker sorts so: two of them take the same kinds of locks in the same order. */
 static int
 compare_ops(const void *a, const void *b)
 {
 	const struct sorted *x = a, *y = b;
-	uintptr_t mx = (uintptr_t)x->op->merger, my = (uintptr_t)y->op->merger;
-	if (mx != my)
-		/* Those without a merger last. */
-		return mx == 0 || (my != 0 && mx > my) ? 1 : -1;
+	int rx = rank_of(x->op), ry = rank_of(y->op);
+	if (rx != ry)
+		return rx > ry ? 1 : -1;
 	int order = text_compare(x->op->order, y->op->order);
 	if (order != 0)
 		return order;

@@ -42,6 +42,7 @@ struct db_merger {
 	 * merge() alone; then split() is called with n = 0 for the failed attempt, only to free. A forgotten op is a stand-in here: params are copies, user is NULL. */
 	void (*split)(struct db_op **ops, size_t n, struct db_op *merged, PGresult *result, enum db_outcome outcome);
 	size_t most; /* ops in one merged op at most */
+	int rank;    /* its own; the lower ones come first in a batch, so that all take the same kinds of locks in the same order */
 	bool apart;  /* ops of the same order go into several, one after the other */
 };
 /* For statements that take an array for each parameter (null: nothing but nulls) and answer at most one row for each element, whose first column says which, from 1: op->row is where its row is. */
