@@ -321,9 +321,7 @@ folder_of(const char *uri, struct folder *f)
 {
 	char why[300];
 
-	*f = (struct folder){ .uri = text_from(uri) };
-	while (f->uri.n > 0 && f->uri.s[f->uri.n - 1] == '/')
-		f->uri.n--;
+	*f = (struct folder){ .uri = text_trim_end(text_from(uri), '/') };
 	f->store = artifact_place(text_from(uri), &f->key, why, sizeof(why));
 	return f->store != NULL;
 }

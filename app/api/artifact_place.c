@@ -103,8 +103,8 @@ artifact_path_valid(struct call *call, struct text path, bool allow_empty, struc
 bool
 artifact_below_valid(struct call *call, struct text path, bool allow_empty, struct text *key)
 {
-	while (path.n > 0 && path.s[path.n - 1] == '/' && allow_empty)
-		path.n--;
+	if (allow_empty)
+		path = text_trim_end(path, '/');
 	if (text_is(path, ".") && allow_empty)
 		path = TEXT("");
 	return artifact_path_valid(call, path, allow_empty, key);
@@ -132,8 +132,7 @@ artifact_proxied(struct call *call, struct text path, bool allow_empty, struct a
 static bool
 below(struct text uri, struct text root, struct text *rest)
 {
-	while (root.n > 0 && root.s[root.n - 1] == '/')
-		root.n--;
+	root = text_trim_end(root, '/');
 	if (uri.n < root.n || memcmp(uri.s, root.s, root.n) != 0 || (uri.n > root.n && uri.s[root.n] != '/'))
 		return false;
 	*rest = text_skip(uri, root.n);

@@ -205,21 +205,13 @@ removed(struct artifact *a, enum store_result result)
 	return call_reply_empty(a->call);
 }
 
-static struct text
-slashes_off(struct text path)
-{
-	while (path.n > 0 && path.s[path.n - 1] == '/')
-		path.n--;
-	return path;
-}
-
 /* MLflow's client ends the address of a whole folder with a slash (delete_artifacts() without a path). */
 static enum next
 proxy_delete(struct call *call)
 {
 	struct artifact *a;
 
-	if (!query_free(call) || !artifact_proxied(call, slashes_off(call_path_arg(call, "path")), false, &a))
+	if (!query_free(call) || !artifact_proxied(call, text_trim_end(call_path_arg(call, "path"), '/'), false, &a))
 		return FAILED;
 	a->store->remove(a->store, a->key, artifact_begin(a, removed));
 	return WAIT;
@@ -235,7 +227,7 @@ proxy_list(struct call *call)
 {
 	struct artifact *a;
 
-	if (!artifact_proxied(call, slashes_off(call_text(call, "path")), true, &a))
+	if (!artifact_proxied(call, text_trim_end(call_text(call, "path"), '/'), true, &a))
 		return FAILED;
 	return artifact_list(a);
 }
@@ -735,7 +727,7 @@ dbfs_path(struct call *call, struct text path, bool allow_empty, struct artifact
 {
 	while (path.n > 0 && path.s[0] == '/')
 		path = text_skip(path, 1);
-	path = slashes_off(path);
+	path = text_trim_end(path, '/');
 	if (!text_starts(path, "mlflow-artifacts") || (path.n > 16 && path.s[16] != '/'))
 		return call_refuse(call, RESOURCE_DOES_NOT_EXIST, "No file or directory exists on path " TEXT_FMT ".", TEXT_ARG(path));
 	path = text_skip(path, path.n > 16 ? 17 : 16);

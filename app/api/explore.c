@@ -176,10 +176,10 @@ static enum next
 table_total(struct call *call)
 {
 	struct table *t = call->state;
-	struct text filter = call_text(call, "filter");
 
 	t->page = ARENA_NEW(call->arena, struct page);
-	return filter.n == 0 || memmem(filter.s, filter.n, "metric", 6) == NULL ? table_count(call) : page_settle(call, &t->request, table_count);
+	t->request.filter = call_text(call, "filter");
+	return page_settle(call, &t->request, table_count);
 }
 
 static enum next

@@ -178,7 +178,7 @@ page_settle(struct call *call, const struct search_request *request, enum next (
 {
 	struct settling *s;
 
-	if (changes_are_settled(call->changes))
+	if (request->kind != SEARCH_RUNS || !by_metrics(request) || changes_are_settled(call->changes))
 		return then(call);
 	s = ARENA_NEW(call->arena, struct settling);
 	s->experiments = call_ids_param(call, request->experiments, request->experiment_count);
@@ -222,7 +222,7 @@ finding_start(struct call *call, struct finding *f, const struct search_request 
 	if (!search_compile(call->arena, &f->request, &f->query, &error))
 		return call_fail(call, INVALID_PARAMETER_VALUE, "%s", error.message);
 	call->state = f;
-	return request->kind == SEARCH_RUNS && by_metrics(&f->request) ? page_settle(call, &f->request, find) : find(call);
+	return page_settle(call, &f->request, find);
 }
 
 enum next

@@ -19,7 +19,7 @@ struct page {
 };
 enum next page_find(struct call *, const struct search_request *request, enum next (*found)(struct call *, struct page *));
 
-/* Brings the sort copies of the experiments' latest metrics up to date (sql/functions/settle.sql), then goes on. */
+/* Before a search of runs by metrics: brings the sort copies of the experiments' latest values up to date (sql/functions/settle.sql). Then goes on. */
 enum next page_settle(struct call *, const struct search_request *, enum next (*then)(struct call *));
 
 /* An array parameter (db_p_int8s() and the like) moved into the call's arena. */

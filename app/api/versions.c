@@ -95,8 +95,7 @@ version_mismatch(struct call *call, const struct source *s)
 static bool
 within(struct text uri, struct text root)
 {
-	while (root.n > 0 && root.s[root.n - 1] == '/')
-		root.n--;
+	root = text_trim_end(root, '/');
 	return root.n > 0 && uri.n >= root.n && memcmp(uri.s, root.s, root.n) == 0 && (uri.n == root.n || uri.s[root.n] == '/');
 }
 

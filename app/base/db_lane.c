@@ -394,15 +394,16 @@ shape_find(struct lane *lane, const struct db_op *op, char name[32])
 		*shape = (struct shape){ .hash = hash, .used = ++lane->uses };
 		return false;
 	}
+	bool fresh = shape->number == 0;
 	shape->used = ++lane->uses;
-	if (shape->number == 0) {
+	if (fresh) {
 		shape->number = lane->uses;
 		shape->sql = strdup(op->sql);
 		PRECOND(shape->sql != NULL);
-		(void)shape_name(shape->number, name);
-		(void)prepare_send(lane, name, op->sql, SHAPE_SLOT + (uint32_t)(shape - lane->shapes), op->param_count);
 	}
 	(void)shape_name(shape->number, name);
+	if (fresh)
+		(void)prepare_send(lane, name, op->sql, SHAPE_SLOT + (uint32_t)(shape - lane->shapes), op->param_count);
 	return strcmp(shape->sql, op->sql) == 0;
 }
 

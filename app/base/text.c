@@ -130,6 +130,14 @@ text_trim(struct text a)
 }
 
 struct text
+text_trim_end(struct text a, char c)
+{
+	while (a.n > 0 && a.s[a.n - 1] == c)
+		a.n--;
+	return a;
+}
+
+struct text
 text_copy(struct arena *arena, struct text a)
 {
 	char *p = arena_alloc(arena, a.n + 1);

@@ -36,6 +36,8 @@ struct text text_skip(struct text a, size_t n);
 /* Index of the first `c`, or a.n. */
 size_t text_find(struct text a, char c);
 struct text text_trim(struct text a);
+/* Without the c's at its end. */
+struct text text_trim_end(struct text a, char c);
 struct text text_copy(struct arena *arena, struct text a);
 /* NUL-terminated copy, for a library's door. */
 char *text_z(struct arena *arena, struct text a);

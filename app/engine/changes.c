@@ -38,11 +38,10 @@ raise(_Atomic uint64_t *place, uint64_t number)
 
 /* An experiment's deletion is one of its runs. */
 void
-changes_note(const struct call *call)
+changes_note(struct call *call)
 {
 	const struct endpoint *e = call->endpoint;
-	struct text run_id = TEXT_NONE;
-	size_t i;
+	struct text run_id;
 
 	if (e == NULL || e->access < ACCESS_EDIT)
 		return;
@@ -52,9 +51,7 @@ changes_note(const struct call *call)
 	}
 	if (e->on.kind != ON_RUN || call->values == NULL)
 		return;
-	for (i = 0; e->fields[i].name != NULL; i++)
-		if (strcmp(e->fields[i].name, e->on.field) == 0)
-			run_id = call->values[i].text;
+	run_id = call_text(call, e->on.field);
 	if (run_id.n > 0)
 		raise(&shared->places[changes_place(run_id)], atomic_fetch_add(&shared->latest, 1) + 1);
 }

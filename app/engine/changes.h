@@ -9,7 +9,7 @@
 /* In the parent, before the workers are forked. */
 void changes_prepare(void);
 /* The request is about to be answered. */
-void changes_note(const struct call *);
+void changes_note(struct call *);
 uint64_t changes_now(void);
 /* No latest metric of any run had a sort copy that lagged behind (sql/functions/settle.sql), just now, after the changes up to this number. */
 void changes_settled(uint64_t changes);

@@ -370,8 +370,6 @@ swept(void *user, struct out_call *call, const struct out_answer *a)
 
 	(void)call;
 	j->call = NULL;
-	if (a->status == 401 && !j->second_token)
-		j->next_delete--;
 	if (gcs_renewed(j, a))
 		return;
 	if (a->status != 404 && !gcs_good(a->status)) {
@@ -379,6 +377,7 @@ swept(void *user, struct out_call *call, const struct out_answer *a)
 		return;
 	}
 	j->objects++;
+	j->next_delete++;
 	gcs_with_token(j, sweep_next);
 }
 
@@ -392,7 +391,6 @@ sweep_next(struct job *j)
 		gcs_finish(j, STORE_OK, NULL);
 		return;
 	}
-	j->next_delete++;
 	a.object = name->s;
 	gcs_ask_query(&a, "uploadId", text_from(name->upload));
 	j->call = gcs_ask_send(j, &a);

@@ -182,9 +182,7 @@ def test_what_is_changed_past_the_server_is_shown_after_ten_seconds(database, st
     client.run(experiment)
     warm(client, experiment)
     rest.sql(database, "update tags set value = 'by hand' where key_id = 1")
-    until = time.monotonic() + 20
-    while not any(t["value"] == "by hand" for t in page(client, experiment)[0]["data"]["tags"]):
-        assert time.monotonic() < until
+    assert harness.await_true(lambda: any(t["value"] == "by hand" for t in page(client, experiment)[0]["data"]["tags"]), 20)
 
 
 def test_what_could_not_be_moved_is_shown_once_it_can(database, start_tallyd):
@@ -215,9 +213,7 @@ def test_what_is_logged_past_the_server_is_found_after_ten_seconds(database, sta
     for _ in range(4):
         assert not page(client, experiment, filter="metrics.m > 1")
     rest.sql(database, "with u as (update latest_metrics set value = 2 returning run, experiment_id) insert into unsettled (run, experiment_id) select run, experiment_id from u")
-    until = time.monotonic() + 20
-    while not page(client, experiment, filter="metrics.m > 1"):
-        assert time.monotonic() < until
+    assert harness.await_true(lambda: page(client, experiment, filter="metrics.m > 1"), 20)
 
 
 def test_what_a_server_left_is_shown_at_once_when_its_silence_is_noticed(database, start_tallyd):
